@@ -1,0 +1,1 @@
+"""The decisions: pure, synchronous, deterministic. No clock, no dice, no sockets."""

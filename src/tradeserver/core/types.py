@@ -1,0 +1,117 @@
+"""The nouns of the house: venues' instruments, sides, order types, fees, and the border between floats and money.
+
+Market data are measurements (`float`); orders, fills, balances, limits and P&L are money (`Decimal`). The two meet in
+`Instrument.price` and `Instrument.quantity` only. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import enum
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Final
+
+import msgspec
+
+ZERO: Final = Decimal(0)
+BPS: Final = Decimal(10_000)
+
+Key = tuple[str, str]
+"""(venue, symbol), for example ("binance", "BTC/USDT"): what a book, an instrument or a fee schedule is filed under."""
+
+Level = tuple[float, float]
+"""(price, quantity) of one book level."""
+
+
+class Side(enum.Enum):
+    """The side of an order, seen from us."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def opposite(self) -> Side:
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class TimeInForce(enum.Enum):
+    """How long an order may rest. Arbitrage legs and hedges are IOC."""
+
+    IOC = "IOC"
+    GTC = "GTC"
+    FOK = "FOK"
+
+
+class Rounding(enum.Enum):
+    """Which way the border rounds: towards the cheaper price or the smaller quantity (DOWN), or up."""
+
+    DOWN = "down"
+    UP = "up"
+
+
+class Charged(enum.Enum):
+    """The asset in which a venue is expected to charge commission."""
+
+    RECEIVED = "received"  # Binance: a buy pays base, a sell pays quote
+    QUOTE = "quote"  # KuCoin: both sides pay quote
+    THIRD = "third"  # BNB, KCS: `Fees.third_asset`
+
+
+class Fees(msgspec.Struct, frozen=True):
+    """Commission rates of one symbol at one venue, as fractions (0.001 is 10 bps)."""
+
+    maker: Decimal
+    taker: Decimal
+    charged: Charged
+    third_asset: str = ""
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """One symbol at one venue with its trading rules. Prices in quote, quantities in base.
+
+    A `max_*` or `min_*` of zero means that the venue sets no such limit.
+    """
+
+    venue: str
+    symbol: str  # ours: "BTC/USDT"
+    native: str  # the venue's: "BTCUSDT", "BTC-USDT"
+    base: str
+    quote: str
+    tick: Decimal
+    lot: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal
+    min_notional: Decimal
+    max_notional: Decimal = ZERO
+    tradable: bool = True
+
+    @property
+    def key(self) -> Key:
+        return (self.venue, self.symbol)
+
+    def price(self, x: float, rounding: Rounding) -> Decimal:
+        """`x` as money, on the tick grid. A result within 1e-9 (relative) of a tick is that tick."""
+        return quantise(Decimal(repr(x)), self.tick, rounding)
+
+    def quantity(self, x: float, rounding: Rounding = Rounding.DOWN) -> Decimal:
+        """`x` as money, on the lot grid. A result within 1e-9 (relative) of a lot is that lot."""
+        return quantise(Decimal(repr(x)), self.lot, rounding)
+
+
+_NEAR: Final = Decimal("1e-9")
+
+
+def quantise(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
+    """`value` on the grid of `step`, first snapped to a grid point within 1e-9 of it, else rounded as told."""
+    steps = value / step
+    nearest = steps.to_integral_value()
+    if abs(steps - nearest) > _NEAR * max(abs(steps), Decimal(1)):
+        nearest = steps.to_integral_value(ROUND_FLOOR if rounding is Rounding.DOWN else ROUND_CEILING)
+    return (nearest * step).quantize(step)
+
+
+def plain(value: Decimal) -> str:
+    """`value` in plain notation without trailing zeros: "0.0000001", never "1E-7"; "100", never "1E+2"."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -1,0 +1,1 @@
+"""The only place that joins app and simulator: demo, acceptance, benches."""

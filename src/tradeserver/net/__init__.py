@@ -1,0 +1,1 @@
+"""Sockets, HTTP, back-off: knows bytes, not markets."""

@@ -1,0 +1,1 @@
+"""The shell: reactor, write-ahead log, journal, supervisor, replay."""

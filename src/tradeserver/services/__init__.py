@@ -1,0 +1,1 @@
+"""What the shell leans on: secrets, logs, NATS, store, control socket."""

@@ -1,0 +1,1 @@
+"""Keep one venue in conversation: a codec and its sockets, or paper."""

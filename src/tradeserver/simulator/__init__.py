@@ -1,0 +1,1 @@
+"""A stand-in exchange: another program, which shares only `wire` with the trader."""

@@ -1,0 +1,1 @@
+"""Strategies: market views in, opportunities out. Pure."""

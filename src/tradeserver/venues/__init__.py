@@ -1,0 +1,1 @@
+"""Sans-I/O codecs, one package a venue: bytes in, events out; commands in, bytes out."""

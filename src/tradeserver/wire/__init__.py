@@ -1,0 +1,1 @@
+"""The shape of each venue's messages: structs without behaviour."""
