@@ -269,6 +269,13 @@ class LinkDown(VenueEvent, frozen=True, tag=True, kw_only=True):
     reason: str
 
 
+class LinkCurrent(VenueEvent, frozen=True, tag=True, kw_only=True):
+    """A ping sent on this channel at `asked_ts` was answered: nothing older waits in the kernel in front of it."""
+
+    channel: str
+    asked_ts: int
+
+
 class ClockOffset(VenueEvent, frozen=True, tag=True, kw_only=True):
     """Venue clock minus ours, from the median of RTT-corrected samples."""
 
@@ -368,6 +375,7 @@ AnyEvent = (
     | QueryFailed
     | LinkUp
     | LinkDown
+    | LinkCurrent
     | ClockOffset
     | RateLimited
     | VenueFault
