@@ -77,7 +77,9 @@ class OrderSubmitted(Record, frozen=True, tag=True, kw_only=True):
     price: Decimal
     time_in_force: str
     opening: bool
-    venue_ts: int  # stamp of the market data that triggered it, 0 where it had none
+    reserve_asset: str  # what the ledger sets aside while the order may fill
+    reserve: Decimal
+    venue_ts: int = 0  # stamp of the market data that triggered it, on our clock; 0 where it had none
 
 
 class OrderChanged(Record, frozen=True, tag=True, kw_only=True):

@@ -1,0 +1,231 @@
+"""The life of an order: a literal table of states, and the store of every order that may still matter.
+
+An order is changed by records only (`apply_*`), live and in recovery alike. Fills only add: a fill of a finished order
+counts, and re-opens exposure. An order is settled when the venue says that it is over *and* our fills sum to the
+venue's executed quantity; until then it is CLOSING and its fills are asked for. UNKNOWN means that it may be live or may
+never have been; only evidence ends it. Events older than the order's state are ignored and counted.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from decimal import Decimal
+from typing import Final
+
+from tradeserver.core.events import Ending
+from tradeserver.core.records import FillBooked, OrderChanged, OrderImage, OrderState, OrderSubmitted
+from tradeserver.core.types import ZERO, Side
+
+FillKey = tuple[str, str, str]
+"""(venue, symbol, trade id)."""
+
+FILL_KEYS_KEPT: Final = 50_000
+FINISHED_KEPT: Final = 2_000
+
+
+class Stimulus(enum.Enum):
+    """What can happen to an order, fills apart."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"  # proven not accepted, or no byte of it was sent
+    DOUBT = "doubt"  # time-out, lost link, an answer that says nothing
+    CANCEL = "cancel"  # we asked for a cancel
+    RESUME = "resume"  # the venue shows it open
+    CLOSE = "close"  # the venue says that it is over
+    ABSENT = "absent"  # evidence that it never was
+
+
+S = OrderState
+LIVE: Final = frozenset({S.SENT, S.ACCEPTED, S.CANCEL_PENDING, S.UNKNOWN, S.CLOSING})
+"""States in which more may fill, or fills may be missing: the order widens exposure and keeps its reservation."""
+
+TRANSITIONS: Final[dict[tuple[OrderState, Stimulus], OrderState]] = {
+    (S.SENT, Stimulus.ACCEPT): S.ACCEPTED,
+    (S.SENT, Stimulus.REFUSE): S.REFUSED,
+    (S.SENT, Stimulus.DOUBT): S.UNKNOWN,
+    (S.SENT, Stimulus.CANCEL): S.CANCEL_PENDING,
+    (S.SENT, Stimulus.RESUME): S.ACCEPTED,
+    (S.SENT, Stimulus.CLOSE): S.CLOSING,
+    (S.ACCEPTED, Stimulus.DOUBT): S.UNKNOWN,
+    (S.ACCEPTED, Stimulus.CANCEL): S.CANCEL_PENDING,
+    (S.ACCEPTED, Stimulus.CLOSE): S.CLOSING,
+    (S.CANCEL_PENDING, Stimulus.REFUSE): S.REFUSED,
+    (S.CANCEL_PENDING, Stimulus.DOUBT): S.UNKNOWN,
+    (S.CANCEL_PENDING, Stimulus.CLOSE): S.CLOSING,
+    (S.UNKNOWN, Stimulus.ACCEPT): S.ACCEPTED,
+    (S.UNKNOWN, Stimulus.RESUME): S.ACCEPTED,
+    (S.UNKNOWN, Stimulus.REFUSE): S.REFUSED,
+    (S.UNKNOWN, Stimulus.CANCEL): S.CANCEL_PENDING,
+    (S.UNKNOWN, Stimulus.CLOSE): S.CLOSING,
+    (S.UNKNOWN, Stimulus.ABSENT): S.REFUSED,
+    # A refused order that the venue shows after all: the refusal was no proof. Ask again.
+    (S.REFUSED, Stimulus.RESUME): S.UNKNOWN,
+    (S.REFUSED, Stimulus.CLOSE): S.CLOSING,
+}
+
+ENDED: Final = {
+    Ending.FILLED: S.FILLED,
+    Ending.CANCELED: S.CANCELED,
+    Ending.EXPIRED: S.EXPIRED,
+    Ending.REJECTED: S.REFUSED,
+}
+
+
+class Order:
+    """One order of ours. What recovery must know is changed by records; the timers below are the run's own."""
+
+    __slots__ = (
+        "absences",
+        "accepted_ts",
+        "ending",
+        "executed",
+        "filled",
+        "fills",
+        "fills_absent",
+        "first_fill_ts",
+        "next_query",
+        "queries",
+        "sent_ts",
+        "stages_ns",
+        "state",
+        "submitted",
+        "venue_order_id",
+    )
+
+    def __init__(self, submitted: OrderSubmitted) -> None:
+        self.submitted = submitted
+        self.state = S.SENT
+        self.venue_order_id = ""
+        self.executed = ZERO  # the venue's cumulative figure, once it is over
+        self.filled = ZERO  # the sum of our fills
+        self.fills: list[FillBooked] = []
+        self.ending: Ending | None = None
+        self.next_query = 0  # when to ask next; 0 = no need
+        self.queries = 0
+        self.absences = 0  # "no such order" answers to queries sent late enough to be evidence
+        self.fills_absent = False  # a fills query sent late enough was answered without a trace
+        self.sent_ts = 0
+        self.accepted_ts = 0
+        self.first_fill_ts = 0
+        self.stages_ns: dict[str, int] = {}
+
+    @property
+    def client_id(self) -> str:
+        return self.submitted.client_id
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def open_quantity(self) -> Decimal:
+        """What may still fill. A closing order may still lack fills that the venue has executed."""
+        if self.state is S.CLOSING:
+            return max(ZERO, self.executed - self.filled)
+        return self.submitted.quantity - self.filled if self.state in LIVE else ZERO
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.submitted.side is Side.BUY else -1
+
+    def net_base(self) -> Decimal:
+        """Base received (negative: given), commission in base taken off."""
+        base = self.submitted.symbol.partition("/")[0]
+        fees = sum((f.commission for f in self.fills if f.commission_asset == base), ZERO)
+        return self.sign * self.filled - fees
+
+    def image(self) -> OrderImage:
+        return OrderImage(self.submitted, self.state, self.executed, self.venue_order_id, tuple(self.fills))
+
+
+class Orders:
+    """Every live order, the latest finished ones, and the keys of the fills that were booked."""
+
+    __slots__ = ("_fill_keys", "_fill_order", "_finished", "by_id", "by_venue_id", "ignored", "live")
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Order] = {}
+        self.by_venue_id: dict[tuple[str, str], str] = {}
+        self.live: dict[str, Order] = {}
+        self.ignored = 0  # events older than the order's state
+        self._finished: deque[str] = deque()
+        self._fill_keys: dict[FillKey, None] = {}
+        self._fill_order: deque[FillKey] = deque()
+
+    # ---- changed by records ----------------------------------------------------------------------------------------
+
+    def apply_submitted(self, record: OrderSubmitted) -> Order:
+        order = Order(record)
+        self.by_id[record.client_id] = order
+        self.live[record.client_id] = order
+        return order
+
+    def apply_changed(self, record: OrderChanged) -> None:
+        order = self.by_id.get(record.client_id)
+        if order is None:
+            return
+        order.state = record.state
+        order.executed = record.executed
+        if record.venue_order_id and not order.venue_order_id:
+            order.venue_order_id = record.venue_order_id
+            self.by_venue_id[record.venue, record.venue_order_id] = record.client_id
+        if record.state in LIVE:
+            self.live[record.client_id] = order
+        elif self.live.pop(record.client_id, None) is not None:
+            self._finished.append(record.client_id)
+            self._forget()
+
+    def apply_fill(self, record: FillBooked) -> None:
+        key = (record.venue, record.symbol, record.trade_id)
+        self._fill_keys[key] = None
+        self._fill_order.append(key)
+        if len(self._fill_order) > FILL_KEYS_KEPT:
+            self._fill_keys.pop(self._fill_order.popleft(), None)
+        order = self.by_id.get(record.client_id)
+        if order is not None:
+            order.fills.append(record)
+            order.filled += record.quantity
+
+    def load(self, image: OrderImage) -> Order:
+        """An order out of a checkpoint; its fill keys come with the checkpoint's own list."""
+        order = self.apply_submitted(image.submitted)
+        order.state = image.state
+        order.executed = image.executed
+        order.fills = list(image.fills)
+        order.filled = sum((f.quantity for f in image.fills), ZERO)
+        if image.venue_order_id:
+            order.venue_order_id = image.venue_order_id
+            self.by_venue_id[image.submitted.venue, image.venue_order_id] = order.client_id
+        if not order.live:
+            del self.live[order.client_id]
+            self._finished.append(order.client_id)
+        return order
+
+    def load_fill_keys(self, keys: tuple[FillKey, ...]) -> None:
+        self._fill_keys = dict.fromkeys(keys)
+        self._fill_order = deque(keys)
+
+    # ---- asked -----------------------------------------------------------------------------------------------------
+
+    def seen(self, key: FillKey) -> bool:
+        """Whether this fill is booked already."""
+        return key in self._fill_keys
+
+    def fill_keys(self) -> tuple[FillKey, ...]:
+        return tuple(self._fill_order)
+
+    def next_state(self, order: Order, stimulus: Stimulus) -> OrderState | None:
+        """The state that the table gives; None where the event says nothing new."""
+        state = TRANSITIONS.get((order.state, stimulus))
+        if state is None:
+            self.ignored += 1
+        return state
+
+    def _forget(self) -> None:
+        """Finished orders are kept a while for late fills, then dropped."""
+        while len(self._finished) > FINISHED_KEPT:
+            order = self.by_id.get(self._finished.popleft())
+            if order is not None and not order.live:
+                del self.by_id[order.client_id]
+                self.by_venue_id.pop((order.submitted.venue, order.venue_order_id), None)
