@@ -1,0 +1,138 @@
+"""One order book: absolute levels in, best levels out. Floats, for market data are measurements.
+
+A side is a dict (price -> quantity) that takes a whole update in one C call, and a sorted list of its prices with the
+best one last; new prices are the tail of the dict, so only they are sorted in. A removed level stays behind with
+quantity 0 (a tombstone), because levels near the touch come back at once. Tombstones go when they become the best
+level, and else by a sweep that looks at one price for every change, so no update ever pays for a whole purge.
+
+Rules: nothing here knows about sequence numbers' continuity, trust or time (`core/market.py`, the codecs). At most
+`levels_kept` prices a side are remembered, tombstones included: beyond that the worst are forgotten, as with a venue's
+snapshot that is cut at N levels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import islice
+
+from tradeserver.core.types import Level, plain
+
+_SWEEP = 64  # changes between two sweeps
+
+
+class _Side:
+    """Bids (`sign` 1.0) or asks (`sign` -1.0): `keys` are prices times sign, ascending, so the best is the last."""
+
+    __slots__ = ("_changes", "_cursor", "keys", "levels", "limit", "sign")
+
+    def __init__(self, sign: float, limit: int) -> None:
+        self.sign = sign
+        self.limit = limit
+        self.load(())
+
+    def load(self, levels: Sequence[Level]) -> None:
+        sign = self.sign
+        found = {price: quantity for price, quantity in levels if quantity}
+        self.keys = sorted(price * sign for price in found)[-self.limit :]
+        self.levels = found if len(found) <= self.limit else {k * sign: found[k * sign] for k in self.keys}
+        self._changes = 0
+        self._cursor = 0
+
+    def update(self, changes: Sequence[Level]) -> tuple[float, float]:
+        """Put the changes in; the best (price, quantity) afterwards, (0.0, 0.0) when the side is empty."""
+        levels, keys, sign = self.levels, self.keys, self.sign
+        before = len(levels)
+        levels.update(changes)
+        added = len(levels) - before
+        if added:
+            for price in islice(reversed(levels), added):
+                insort(keys, price * sign)
+            while len(keys) > self.limit:
+                del levels[keys.pop(0) * sign]
+        self._changes += len(changes)
+        if self._changes >= _SWEEP:
+            self._sweep()
+        while keys:
+            price = keys[-1] * sign
+            quantity = levels[price]
+            if quantity:
+                return price, quantity
+            del levels[price]
+            keys.pop()
+        return 0.0, 0.0
+
+    def _sweep(self) -> None:
+        """Drop the tombstones among the next few prices, round and round."""
+        levels, keys, sign = self.levels, self.keys, self.sign
+        start = self._cursor if self._cursor < len(keys) else 0
+        end = start + self._changes
+        part = keys[start:end]
+        live = [key for key in part if levels[key * sign]]
+        if len(live) != len(part):
+            for key in part:
+                if not levels[key * sign]:
+                    del levels[key * sign]
+            keys[start:end] = live
+        self._changes = 0
+        self._cursor = start + len(live)
+
+    def walk(self) -> Iterator[Level]:
+        levels, sign = self.levels, self.sign
+        for key in reversed(self.keys):
+            quantity = levels[key * sign]
+            if quantity:
+                yield key * sign, quantity
+
+
+class Book:
+    """Both sides of one symbol at one venue. `bid` and `ask` are 0.0 with quantity 0.0 where that side is empty."""
+
+    __slots__ = ("_asks", "_bids", "ask", "ask_quantity", "bid", "bid_quantity", "update_id")
+
+    def __init__(self, levels_kept: int = 10_000) -> None:
+        self._bids = _Side(1.0, levels_kept)
+        self._asks = _Side(-1.0, levels_kept)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.load(0, (), ())
+
+    def load(self, update_id: int, bids: Sequence[Level], asks: Sequence[Level]) -> None:
+        """Replace the whole book, in whatever order the levels come."""
+        self._bids.load(bids)
+        self._asks.load(asks)
+        self.apply(update_id, (), ())
+
+    def apply(self, update_id: int, bids: Sequence[Level], asks: Sequence[Level]) -> None:
+        """Set absolute quantities; 0 removes a level. Continuity is the caller's business."""
+        self.update_id = update_id
+        self.bid, self.bid_quantity = self._bids.update(bids)
+        self.ask, self.ask_quantity = self._asks.update(asks)
+
+    def bids(self) -> Iterator[Level]:
+        """Best first. Not to be used across an `apply`."""
+        return self._bids.walk()
+
+    def asks(self) -> Iterator[Level]:
+        """Best first. Not to be used across an `apply`."""
+        return self._asks.walk()
+
+    def top(self, n: int) -> tuple[list[Level], list[Level]]:
+        """The best `n` bids and asks, best first."""
+        return list(islice(self.bids(), n)), list(islice(self.asks(), n))
+
+    def canonical(self) -> str:
+        """Bids then asks, best first, each `price:quantity` in plain notation, joined by `|`, the sides by `#`."""
+        return "#".join("|".join(f"{_text(p)}:{_text(q)}" for p, q in side) for side in (self.bids(), self.asks()))
+
+    def sha256(self) -> str:
+        """Hex digest of `canonical`: two books with equal levels have equal digests, whatever their history."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _text(x: float) -> str:
+    return plain(Decimal(repr(x)))

@@ -1,0 +1,439 @@
+"""What we know about every market: books, best quotes, whether they may be traded on, and how old they are.
+
+Owns `Market`, a table of `SymbolMarket` by (venue, symbol), fed with every event. Rules:
+
+- Only a SYNCED and fresh book is tradable, on a connection that is up and current, of a symbol that the venue trades.
+- Age is judged by the venue's stamp, corrected by the measured clock offset: frames can wait in the kernel while our
+  loop is busy. A frame without a stamp, or before the first offset is known, takes its arrival time.
+- After a tick more than `stall_ms` late no connection is current until a venue stamp later than the stall, or the
+  answer to a ping sent after it, arrives on that same connection. All market data of a venue share its channel
+  "market".
+- A best quote with a higher update id than the depth book is the tradable top, for its quoted size.
+- A depth book that stays crossed, or behind its own venue's quotes, loses its trust. CROSSED lasts until the next
+  snapshot (whoever reads the `BookChanged` asks for one); STALE ends with the next fresh update.
+
+It does not decide anything, and it does not check continuity (the codecs do).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from annotated_types import Ge, Gt
+
+from tradeserver.core.book import Book
+from tradeserver.core.events import (
+    BestQuote,
+    BookDelta,
+    BookInvalid,
+    BookSnapshot,
+    ClockOffset,
+    Event,
+    InstrumentsLoaded,
+    LinkCurrent,
+    LinkDown,
+    LinkUp,
+    SymbolEvent,
+    SymbolStatus,
+    Tick,
+    Trade,
+    Trust,
+)
+from tradeserver.core.records import BookChanged, Record
+from tradeserver.core.types import Instrument, Key, Level, Side
+
+CHANNEL: Final = "market"
+_MS: Final = 1_000_000
+_QUOTES_KEPT: Final = 1_024  # quotes that wait for the depth update of their id
+
+
+@dataclass(frozen=True)
+class MarketLimits:
+    """When market data may not be trusted any more."""
+
+    stale_ms: Annotated[int, Gt(0)] = 1_500  # no depth update and no quote of the symbol for longer: STALE
+    stall_ms: Annotated[int, Gt(0)] = 50  # a tick later than this: no connection is current
+    crossed_ms: Annotated[int, Ge(0)] = 200  # best bid >= best ask for longer: CROSSED
+    levels_kept: Annotated[int, Ge(100)] = 10_000  # prices a side
+
+
+class SymbolMarket:
+    """One symbol at one venue. `bid`, `ask` and their quantities are the tradable top, 0.0 where there is none."""
+
+    __slots__ = (
+        "_behind_ts",
+        "_blocked",
+        "_crossed_ts",
+        "_current",
+        "_quote",
+        "_quotes",
+        "_sequenced",
+        "_stale_ns",
+        "_status",
+        "ask",
+        "ask_quantity",
+        "bid",
+        "bid_quantity",
+        "book",
+        "instrument",
+        "key",
+        "reason",
+        "seen_ts",
+        "stamp_ns",
+        "trust",
+        "update_id",
+        "venue_ts",
+    )
+
+    def __init__(self, key: Key, limits: MarketLimits) -> None:
+        self.key = key
+        self.instrument: Instrument | None = None
+        self.book = Book(limits.levels_kept)
+        self.trust = Trust.SNAPSHOTTING
+        self.reason = "no snapshot yet"
+        self.bid = self.bid_quantity = self.ask = self.ask_quantity = 0.0
+        self.update_id = 0
+        self.seen_ts = 0  # our stamp of the last event of this symbol
+        self.stamp_ns = 0  # when the top was true, on our clock
+        self.venue_ts = 0
+        self._stale_ns = limits.stale_ms * _MS
+        self._sequenced = False  # the depth book is complete: a snapshot, and every delta since
+        self._quote: BestQuote | None = None  # set while it is newer than the book
+        self._quotes: deque[BestQuote] = deque(maxlen=_QUOTES_KEPT)
+        self._behind_ts = 0  # since when the depth stream owes us what a quote has shown
+        self._crossed_ts = 0
+        self._current = False
+        self._status = ""
+        self._blocked = ""
+        self._block()
+
+    @property
+    def mid(self) -> float:
+        """Half-way between the tradable bests."""
+        return (self.bid + self.ask) / 2
+
+    def age_ns(self, ts: int) -> int:
+        """How long ago the top was known to be true."""
+        return max(0, ts - self.stamp_ns)
+
+    def untradable(self, ts: int) -> str:
+        """Why nobody may trade here now, as a stable code; "" when one may.
+
+        BOOK_SNAPSHOTTING, BOOK_GAP, BOOK_STALE, BOOK_CROSSED, LINK_NOT_CURRENT, SYMBOL_HALTED, BOOK_EMPTY.
+        """
+        if self._blocked:
+            return self._blocked
+        if not self.bid_quantity or not self.ask_quantity:
+            return "BOOK_EMPTY"
+        if self.bid >= self.ask:
+            return "BOOK_CROSSED"
+        if ts - self.stamp_ns > self._stale_ns:
+            return "BOOK_STALE"
+        return ""
+
+    def levels(self, taker: Side) -> Iterator[Level]:
+        """What a taker of that side would meet, best first.
+
+        A quote newer than the book is the first level; behind it count only book levels strictly worse than it.
+        """
+        buys = taker is Side.BUY
+        levels = self.book.asks() if buys else self.book.bids()
+        if self._quote is None:
+            yield from levels
+            return
+        price, size = (self.ask, self.ask_quantity) if buys else (self.bid, self.bid_quantity)
+        if not size:
+            return
+        yield price, size
+        for level in levels:
+            if level[0] > price if buys else level[0] < price:
+                yield level
+
+    def visible(self, taker: Side, cap: float, most: float) -> tuple[float, float]:
+        """(quantity, notional) that a taker would get at prices no worse than `cap`, at most `most` base."""
+        buys = taker is Side.BUY
+        quantity = notional = 0.0
+        for price, size in self.levels(taker):
+            if quantity >= most or (price > cap if buys else price < cap):
+                break
+            part = min(size, most - quantity)
+            quantity += part
+            notional += part * price
+        return quantity, notional
+
+    def _block(self) -> None:
+        """Everything that forbids trading and does not depend on the time or the prices, once for many questions."""
+        if self.trust is not Trust.SYNCED:
+            self._blocked = f"BOOK_{self.trust.name}"
+        elif not self._current:
+            self._blocked = "LINK_NOT_CURRENT"
+        elif self._status or self.instrument is None or not self.instrument.tradable:
+            self._blocked = "SYMBOL_HALTED"
+        else:
+            self._blocked = ""
+
+    def _set_trust(self, trust: Trust, reason: str, ts: int, records: list[Record]) -> None:
+        if trust is self.trust and reason == self.reason:
+            return
+        self.trust = trust
+        self.reason = reason
+        self._block()
+        venue, symbol = self.key
+        records.append(BookChanged(ts=ts, venue=venue, symbol=symbol, trust=trust.value, reason=reason))
+
+    def _stamp(self, event: SymbolEvent, offset_ns: int | None) -> None:
+        """Note the event's times; call it only for what renews the top."""
+        if event.venue_ts:
+            self.venue_ts = event.venue_ts
+            if offset_ns is not None:
+                self.stamp_ns = min(event.venue_ts - offset_ns, event.ts)
+                return
+        self.stamp_ns = event.ts
+
+    def _depth_applied(self, ts: int) -> None:
+        """The book moved: whose top counts now, is it crossed, does it owe us something?"""
+        book = self.book
+        quote = self._quote
+        if quote is None or quote.update_id <= book.update_id:
+            self._quote = None
+            self._behind_ts = 0
+            self.update_id = book.update_id
+            self.bid, self.bid_quantity = book.bid, book.bid_quantity
+            self.ask, self.ask_quantity = book.ask, book.ask_quantity
+        else:
+            self._behind_ts = ts
+        if book.bid < book.ask or not book.bid_quantity or not book.ask_quantity:
+            self._crossed_ts = 0
+        elif not self._crossed_ts:
+            self._crossed_ts = ts
+
+
+class _Link:
+    """The connection of one venue's market data. `stalled_ts` not 0: not current until something later arrives."""
+
+    __slots__ = ("stalled_ts", "up")
+
+    def __init__(self) -> None:
+        self.up = False
+        self.stalled_ts = 0
+
+
+class Market:
+    """All symbols of all venues."""
+
+    def __init__(self, limits: MarketLimits) -> None:
+        self.limits = limits
+        self.symbols: dict[Key, SymbolMarket] = {}
+        self.offset_ns: dict[str, int] = {}  # venue clock minus ours
+        self.quote_checks = (0, 0)  # (checked, matched): depth top against best quote at equal update ids
+        self._links: dict[str, _Link] = {}
+        self._stale_ns = limits.stale_ms * _MS
+        self._stall_ns = limits.stall_ms * _MS
+        self._crossed_ns = limits.crossed_ms * _MS
+        self._handlers: dict[type, Callable[[Any, list[Record]], SymbolMarket | None]] = {
+            BookDelta: self._on_delta,
+            BestQuote: self._on_quote,
+            Trade: self._on_trade,
+            Tick: self._on_tick,
+            BookSnapshot: self._on_snapshot,
+            BookInvalid: self._on_invalid,
+            SymbolStatus: self._on_status,
+            InstrumentsLoaded: self._on_instruments,
+            ClockOffset: self._on_offset,
+            LinkUp: self._on_link,
+            LinkDown: self._on_link,
+            LinkCurrent: self._on_link,
+        }
+
+    def add(self, key: Key) -> SymbolMarket:
+        """Follow a symbol; events of others are ignored."""
+        if key not in self.symbols:
+            self.symbols[key] = SymbolMarket(key, self.limits)
+            self._links.setdefault(key[0], _Link())
+        return self.symbols[key]
+
+    def on_event(self, event: Event, records: list[Record]) -> SymbolMarket | None:
+        """Take note of one event; appends `BookChanged` where a book's trust changes.
+
+        Returns the symbol whose tradable top, depth or trust may have changed; None for what concerns a whole venue or
+        everything (links, ticks), where `records` say which books changed, and for what this table does not follow.
+        """
+        handler = self._handlers.get(type(event))
+        return None if handler is None else handler(event, records)
+
+    def next_deadline(self) -> int:
+        """The earliest time at which a tick would change something by itself; 0 when there is none."""
+        due = 0
+        for symbol in self.symbols.values():
+            if symbol.trust is Trust.SYNCED:
+                at = symbol.stamp_ns + self._stale_ns + 1
+                if symbol._behind_ts:
+                    at = min(at, symbol._behind_ts + self._stale_ns + 1)
+                if symbol._crossed_ts:
+                    at = min(at, symbol._crossed_ts + self._crossed_ns + 1)
+                due = min(due, at) if due else at
+        return due
+
+    # ---- market data -------------------------------------------------------------------------------------------------
+
+    def _find(self, event: SymbolEvent) -> SymbolMarket | None:
+        """The event's symbol, its life noted; a venue stamp later than a stall proves its connection current."""
+        symbol = self.symbols.get((event.venue, event.symbol))
+        if symbol is not None:
+            symbol.seen_ts = event.ts
+            link = self._links[event.venue]
+            if link.stalled_ts and event.venue_ts:
+                offset = self.offset_ns.get(event.venue)
+                if offset is not None and event.venue_ts - offset > link.stalled_ts:
+                    link.stalled_ts = 0
+                    self._spread(event.venue, link)
+        return symbol
+
+    def _on_delta(self, event: BookDelta, records: list[Record]) -> SymbolMarket | None:
+        symbol = self._find(event)
+        if symbol is None or not symbol._sequenced:
+            return None
+        symbol.book.apply(event.update_id, event.bids, event.asks)
+        self._after_depth(symbol, event, records)
+        return symbol
+
+    def _on_snapshot(self, event: BookSnapshot, records: list[Record]) -> SymbolMarket | None:
+        symbol = self._find(event)
+        if symbol is None:
+            return None
+        symbol.book.load(event.update_id, event.bids, event.asks)
+        symbol._sequenced = True
+        symbol._crossed_ts = 0
+        symbol._set_trust(Trust.SYNCED, "", event.ts, records)
+        self._after_depth(symbol, event, records)
+        return symbol
+
+    def _after_depth(self, symbol: SymbolMarket, event: SymbolEvent, records: list[Record]) -> None:
+        symbol._depth_applied(event.ts)
+        if symbol._quote is None:
+            symbol._stamp(event, self.offset_ns.get(event.venue))
+        if symbol._quotes:
+            self._check_quotes(symbol)
+        if symbol.trust is Trust.STALE:
+            self._refresh(symbol, event.ts, records)
+
+    def _on_quote(self, event: BestQuote, records: list[Record]) -> SymbolMarket | None:
+        symbol = self._find(event)
+        if symbol is None:
+            return None
+        book = symbol.book
+        if event.update_id <= symbol.update_id:
+            if symbol._sequenced and event.update_id == book.update_id:
+                self._compare(symbol, event)
+            return None
+        symbol._quote = event
+        symbol._quotes.append(event)
+        symbol._stamp(event, self.offset_ns.get(event.venue))
+        symbol.update_id = event.update_id
+        symbol.bid, symbol.bid_quantity = event.bid, event.bid_quantity
+        symbol.ask, symbol.ask_quantity = event.ask, event.ask_quantity
+        if not symbol._behind_ts and (book.bid != event.bid or book.ask != event.ask):
+            symbol._behind_ts = event.ts
+        if symbol.trust is Trust.STALE and symbol._sequenced:
+            self._refresh(symbol, event.ts, records)
+        return symbol
+
+    def _check_quotes(self, symbol: SymbolMarket) -> None:
+        """Compare the book with the quote of its very update id, and forget the older ones."""
+        quotes = symbol._quotes
+        quote = None
+        while quotes and quotes[0].update_id <= symbol.book.update_id:
+            quote = quotes.popleft()
+        if quote is not None and quote.update_id == symbol.book.update_id:
+            self._compare(symbol, quote)
+
+    def _compare(self, symbol: SymbolMarket, quote: BestQuote) -> None:
+        book = symbol.book
+        same = (
+            book.bid == quote.bid
+            and book.ask == quote.ask
+            and book.bid_quantity == quote.bid_quantity
+            and book.ask_quantity == quote.ask_quantity
+        )
+        checked, matched = self.quote_checks
+        self.quote_checks = (checked + 1, matched + same)
+
+    def _on_trade(self, event: Trade, records: list[Record]) -> SymbolMarket | None:
+        self._find(event)
+        return None
+
+    def _on_invalid(self, event: BookInvalid, records: list[Record]) -> SymbolMarket | None:
+        symbol = self._find(event)
+        if symbol is None:
+            return None
+        symbol._sequenced = False
+        symbol._quote = None  # a venue that numbers anew must not be outlived by an old quote
+        symbol._quotes.clear()
+        symbol._behind_ts = symbol._crossed_ts = 0
+        symbol.update_id = 0
+        symbol._set_trust(event.trust, event.reason, event.ts, records)
+        return symbol
+
+    # ---- time and trust ----------------------------------------------------------------------------------------------
+
+    def _on_tick(self, event: Tick, records: list[Record]) -> None:
+        if event.late_ns > self._stall_ns:
+            for venue, link in self._links.items():
+                link.stalled_ts = event.ts
+                self._spread(venue, link)
+        for symbol in self.symbols.values():
+            if symbol.trust is Trust.SYNCED:
+                self._refresh(symbol, event.ts, records)
+
+    def _refresh(self, symbol: SymbolMarket, ts: int, records: list[Record]) -> None:
+        """SYNCED, STALE or CROSSED, by age and prices. Only for books whose sequence is right."""
+        if symbol._crossed_ts and ts - symbol._crossed_ts > self._crossed_ns:
+            symbol._set_trust(Trust.CROSSED, "best bid stays at or above best ask", ts, records)
+        elif ts - symbol.stamp_ns > self._stale_ns:
+            symbol._set_trust(Trust.STALE, "nothing heard", ts, records)
+        elif symbol._behind_ts and ts - symbol._behind_ts > self._stale_ns:
+            symbol._set_trust(Trust.STALE, "depth is behind its quotes", ts, records)
+        else:
+            symbol._set_trust(Trust.SYNCED, "", ts, records)
+
+    # ---- venues ------------------------------------------------------------------------------------------------------
+
+    def _on_instruments(self, event: InstrumentsLoaded, records: list[Record]) -> None:
+        for instrument in event.instruments:
+            symbol = self.symbols.get(instrument.key)
+            if symbol is not None:
+                symbol.instrument = instrument
+                symbol._status = ""
+                symbol._block()
+
+    def _on_status(self, event: SymbolStatus, records: list[Record]) -> SymbolMarket | None:
+        symbol = self._find(event)
+        if symbol is not None:
+            symbol._status = "" if event.tradable else event.reason or "halted"
+            symbol._block()
+        return symbol
+
+    def _on_offset(self, event: ClockOffset, records: list[Record]) -> None:
+        self.offset_ns[event.venue] = event.offset_ns
+
+    def _on_link(self, event: LinkUp | LinkDown | LinkCurrent, records: list[Record]) -> None:
+        link = self._links.get(event.venue)
+        if link is None or event.channel != CHANNEL:
+            return
+        if isinstance(event, LinkCurrent):
+            if event.asked_ts >= link.stalled_ts:
+                link.stalled_ts = 0
+        else:
+            link.up = isinstance(event, LinkUp)
+            if not link.up:
+                link.stalled_ts = 0  # whatever waited on that connection is gone with it
+        self._spread(event.venue, link)
+
+    def _spread(self, venue: str, link: _Link) -> None:
+        for symbol in self.symbols.values():
+            if symbol.key[0] == venue:
+                symbol._current = link.up and not link.stalled_ts
+                symbol._block()
