@@ -63,8 +63,13 @@ def scrub(value: Any) -> Any:
 def renderer(out: TextIO, level: str = "info", terminal: bool | None = None) -> structlog.typing.FilteringBoundLogger:
     """A logger that writes to `out` at once, in the caller's thread. `terminal` None asks `out` itself."""
     human = out.isatty() if terminal is None else terminal
+    # Plain tracebacks: the pretty ones print local variables, secrets among them.
     last: structlog.typing.Processor
-    last = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(_json)
+    last = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if human
+        else structlog.processors.JSONRenderer(_json)
+    )
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(out),
         processors=[
