@@ -3,7 +3,7 @@
 A side is a dict (price -> quantity) that takes a whole update in one C call, and a sorted list of its prices with the
 best one last; new prices are the tail of the dict, so only they are sorted in. A removed level stays behind with
 quantity 0 (a tombstone), because levels near the touch come back at once. Tombstones go when they become the best
-level, and else by a sweep that looks at one price for every change, so no update ever pays for a whole purge.
+level, and, once they are many, by a sweep that looks at a few prices for every new one: no update pays for a purge.
 
 Rules: nothing here knows about sequence numbers' continuity, trust or time (`core/market.py`, the codecs). At most
 `levels_kept` prices a side are remembered, tombstones included: beyond that the worst are forgotten, as with a venue's
@@ -20,17 +20,18 @@ from itertools import islice
 
 from tradeserver.core.types import Level, plain
 
-_SWEEP = 64  # changes between two sweeps
+_SWEEP = 4  # prices looked at for each new one, while there are too many tombstones
 
 
 class _Side:
     """Bids (`sign` 1.0) or asks (`sign` -1.0): `keys` are prices times sign, ascending, so the best is the last."""
 
-    __slots__ = ("_changes", "_cursor", "keys", "levels", "limit", "sign")
+    __slots__ = ("_cursor", "_enough", "_live", "keys", "levels", "limit", "sign")
 
     def __init__(self, sign: float, limit: int) -> None:
         self.sign = sign
         self.limit = limit
+        self._cursor = self._live = self._enough = 0
         self.load(())
 
     def load(self, levels: Sequence[Level]) -> None:
@@ -38,8 +39,7 @@ class _Side:
         found = {price: quantity for price, quantity in levels if quantity}
         self.keys = sorted(price * sign for price in found)[-self.limit :]
         self.levels = found if len(found) <= self.limit else {k * sign: found[k * sign] for k in self.keys}
-        self._changes = 0
-        self._cursor = 0
+        self._start_round(len(self.keys))
 
     def update(self, changes: Sequence[Level]) -> tuple[float, float]:
         """Put the changes in; the best (price, quantity) afterwards, (0.0, 0.0) when the side is empty."""
@@ -50,11 +50,10 @@ class _Side:
         if added:
             for price in islice(reversed(levels), added):
                 insort(keys, price * sign)
-            while len(keys) > self.limit:
-                del levels[keys.pop(0) * sign]
-        self._changes += len(changes)
-        if self._changes >= _SWEEP:
-            self._sweep()
+            if len(keys) > self._enough:
+                self._sweep(_SWEEP * added)
+                while len(keys) > self.limit:
+                    del levels[keys.pop(0) * sign]
         while keys:
             price = keys[-1] * sign
             quantity = levels[price]
@@ -64,11 +63,12 @@ class _Side:
             keys.pop()
         return 0.0, 0.0
 
-    def _sweep(self) -> None:
-        """Drop the tombstones among the next few prices, round and round."""
+    def _sweep(self, count: int) -> None:
+        """Drop the tombstones among the next `count` prices, round and round from the worst to the best."""
         levels, keys, sign = self.levels, self.keys, self.sign
-        start = self._cursor if self._cursor < len(keys) else 0
-        end = start + self._changes
+        start = self._cursor
+        end = start + count
+        last = end >= len(keys)
         part = keys[start:end]
         live = [key for key in part if levels[key * sign]]
         if len(live) != len(part):
@@ -76,8 +76,16 @@ class _Side:
                 if not levels[key * sign]:
                     del levels[key * sign]
             keys[start:end] = live
-        self._changes = 0
         self._cursor = start + len(live)
+        self._live += len(live)
+        if last:
+            self._start_round(self._live)
+
+    def _start_round(self, live: int) -> None:
+        """The next sweep begins at three times the live levels, or half-way to the limit where that comes first."""
+        self._cursor = 0
+        self._live = 0
+        self._enough = min(3 * live, (live + self.limit) // 2)
 
     def walk(self) -> Iterator[Level]:
         levels, sign = self.levels, self.sign
