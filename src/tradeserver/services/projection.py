@@ -6,11 +6,12 @@ trace in the database. Balances follow the ledger's own arithmetic: absolute boo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Executable, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tradeserver.core import records as r
@@ -21,10 +22,15 @@ from tradeserver.services.messages import public
 
 def put(c: Connection, table: Table, **values: Any) -> None:
     """Insert, or replace the row with the same primary key."""
-    make = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
+    c.execute(_upsert(c.dialect.name, table, tuple(values)), values)
+
+
+@functools.cache
+def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: value for name, value in values.items() if name not in keys}
-    c.execute(make(table).values(**values).on_conflict_do_update(index_elements=keys, set_=rest))
+    replaced = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=replaced)
 
 
 def _run_started(c: Connection, n: int, x: r.RunStarted) -> None:
