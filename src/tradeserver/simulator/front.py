@@ -3,6 +3,10 @@
 A front is sans-I/O and deterministic: it gets `now_ns`, and a seeded `random.Random` at construction. `server.py`
 puts it on sockets and applies faults to what comes out. Frames for clients are appended to `outgoing`, in order; the
 server empties that list after every call. How fronts get at the market: `exchange.Exchange`.
+
+The server builds `binance.front.BinanceFront(exchange, faults, config, rng)` and `kucoin.front.KucoinFront(...)` with the
+same four: `Exchange`, `faults.Faults` (ask `faults.refusal` before placing), `config.VenueConfig`, `random.Random`. After
+every `http`, `message` and market step it calls `tick`, so publishing and event taking may happen there alone.
 """
 
 from __future__ import annotations
@@ -63,7 +67,9 @@ class Front(Protocol):
     origin: str
     outgoing: list[Outgoing]
 
-    def http(self, request: HttpIn, now_ns: int) -> HttpOut: ...
+    def http(self, request: HttpIn, now_ns: int) -> HttpOut:
+        """Answer one request."""
+        ...
 
     def connect(
         self, conn: int, path: str, query: str, headers: Mapping[str, str], remote: str, now_ns: int
@@ -71,7 +77,9 @@ class Front(Protocol):
         """True accepts the WebSocket; an `HttpOut` refuses the upgrade with that answer (False: with 404)."""
         ...
 
-    def message(self, conn: int, text: str, now_ns: int) -> None: ...
+    def message(self, conn: int, text: str, now_ns: int) -> None:
+        """The client sent a text frame."""
+        ...
 
     def ping(self, conn: int, payload: bytes, now_ns: int) -> None:
         """The client sent a ping frame; the server has answered it."""
@@ -81,7 +89,9 @@ class Front(Protocol):
         """The client sent a pong frame, asked for or not."""
         ...
 
-    def closed(self, conn: int, now_ns: int) -> None: ...
+    def closed(self, conn: int, now_ns: int) -> None:
+        """The connection is gone."""
+        ...
 
     def tick(self, now_ns: int) -> None:
         """Time passed (at least each 10 ms), or the exchange did something: take its events, publish what is due."""
