@@ -30,8 +30,8 @@ def is_set(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("set", "frozenset")
 
 
-def set_names(tree: ast.AST) -> set[str]:
-    """Names and attributes that are bound or annotated as sets anywhere in the module."""
+def bound_sets(tree: ast.AST) -> set[str]:
+    """What is bound to or annotated as a set below this node: "name" for locals, ".name" for attributes."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
@@ -46,9 +46,24 @@ def set_names(tree: ast.AST) -> set[str]:
     return found
 
 
+def scopes(tree: ast.Module) -> Iterator[tuple[ast.AST, set[str]]]:
+    """Each function and then the rest of the module, with the names and attributes that are sets there."""
+    common = {name for name in bound_sets(tree) if name.startswith(".")}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            common |= bound_sets(statement)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        yield function, bound_sets(function) | common
+    for function in functions:
+        function.body = []
+    yield tree, common
+
+
 def last_name(node: ast.expr) -> str:
+    """`a.b.c` is ".c", `c` is "c"."""
     if isinstance(node, ast.Attribute):
-        return node.attr
+        return f".{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
@@ -60,7 +75,7 @@ def iterated(tree: ast.AST) -> Iterator[ast.expr]:
         elif isinstance(node, ast.Starred):
             yield node.value
         elif isinstance(node, ast.Call):
-            name = last_name(node.func)
+            name = last_name(node.func).lstrip(".")
             if name in ("list", "tuple", "iter", "next", "enumerate", "map", "filter", "zip", "sum", "join", "extend"):
                 yield from node.args
             elif name == "pop" and not node.args and isinstance(node.func, ast.Attribute):
@@ -69,7 +84,6 @@ def iterated(tree: ast.AST) -> Iterator[ast.expr]:
 
 def impurities(source: str) -> list[str]:
     tree = ast.parse(source)
-    sets = set_names(tree)
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
@@ -79,14 +93,15 @@ def impurities(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in CLOCKS:
             found.append(f"{node.lineno}: from {node.module} import")
         elif isinstance(node, ast.Call):
-            name = last_name(node.func)
+            name = last_name(node.func).lstrip(".")
             if isinstance(node.func, ast.Attribute) and name in CLOCK_CALLS:
                 found.append(f"{node.lineno}: .{name}()")
             elif isinstance(node.func, ast.Name) and name in ("hash", "id", "open", "print", "input"):
                 found.append(f"{node.lineno}: {name}()")
-    for node in iterated(tree):
-        if is_set(node) or last_name(node) in sets:
-            found.append(f"{node.lineno}: iteration over a set: {ast.unparse(node)}")
+    for scope, sets in scopes(tree):
+        for node in iterated(scope):
+            if is_set(node) or last_name(node) in sets:
+                found.append(f"{node.lineno}: iteration over a set: {ast.unparse(node)}")
     return found
 
 
@@ -104,7 +119,7 @@ def test_submit_order_is_constructed_in_one_place() -> None:
     found = []
     for path in sorted(SRC.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and last_name(node.func) == "SubmitOrder":
+            if isinstance(node, ast.Call) and last_name(node.func).endswith("SubmitOrder"):
                 found.append(f"{path.relative_to(SRC)}:{node.lineno}")
     assert len(found) == 1, found
     assert found[0].startswith("core/risk.py:")
@@ -122,6 +137,7 @@ def test_submit_order_is_constructed_in_one_place() -> None:
         "seen: set[str] = set()\nfor x in seen: ...",
         "class A:\n def __init__(self): self.seen = set()\n def f(self): return list(self.seen)",
         "seen = {1}\nseen.pop()",
+        "SEEN = {1}\ndef f(): return list(SEEN)",
         "x = ','.join({'a', 'b'})",
         "x = hash('a')",
         "x = [*{1, 2}]",
@@ -134,6 +150,7 @@ def test_the_walk_finds(source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "def f(a):\n x = set(a)\n return 1 in x\ndef g(x): return list(x)",
         "seen: set[str] = set()\nif 'a' in seen: seen.add('b')\nfor x in sorted(seen): ...",
         "for x in {'a': 1}: ...",
         "def f(ts: int) -> int: return ts",
