@@ -1,0 +1,11 @@
+"""One TOML file per run is the whole truth, then environment overrides, then nothing.
+
+`load(path)` gives a frozen `Config`; `credentials` resolves its secrets; `wiring_allowed` holds the two locks in front
+of real orders; `effective` is what `tradeserver check` prints. pydantic lives in this package alone.
+"""
+
+from tradeserver.config.loading import load, parse
+from tradeserver.config.schema import Config, StrategyChoice
+from tradeserver.config.wiring import Wiring, credentials, prepare_state, wiring_allowed
+
+__all__ = ["Config", "StrategyChoice", "Wiring", "credentials", "load", "parse", "prepare_state", "wiring_allowed"]

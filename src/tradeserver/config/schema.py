@@ -1,0 +1,171 @@
+"""What an operator may set: the sections of the one TOML file, composed of the parameter types of the layers below.
+
+Every field has a unit in its name or its comment; the comments become `config/reference.toml`. Secrets are references
+(`env:NAME`, `file:PATH`), never values. Nothing here reads a file: see `loading.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import StringConstraints
+
+from tradeserver.core.execution import ExecutionPolicy
+from tradeserver.core.market import MarketLimits
+from tradeserver.core.risk import RiskLimits
+from tradeserver.core.types import Charged, Fees
+from tradeserver.services import layout
+from tradeserver.sessions.sockets import SocketSettings
+from tradeserver.venues.binance.settings import BinanceSettings
+from tradeserver.venues.kucoin.settings import KucoinSettings
+
+Mode = Literal["paper", "live"]
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,15}/[A-Z0-9]{2,15}$")]
+Reference = str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceSettings:
+    """Who this daemon is, on NATS and inside its client order ids."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+    """Names the NATS stream and subjects: letters, digits, - and _, at most 32."""
+    tag: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{2}$")]
+    """Two characters 0-9A-Za-z that begin every client order id. No two instances on one account may share it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperSettings:
+    """The account that the paper venue pretends to hold."""
+
+    balances: dict[str, Annotated[Decimal, Ge(0)]] = field(default_factory=dict)
+    """Opening balances by asset."""
+    maker_fee: Annotated[Decimal, Gt(-1), Lt(1)] = Decimal("0.001")
+    """As a fraction: 0.001 is 10 bps."""
+    taker_fee: Annotated[Decimal, Gt(-1), Lt(1)] = Decimal("0.001")
+    """As a fraction."""
+    latency_ms: Annotated[int, Ge(0), Le(60_000)] = 20
+    """From sending an order to its match."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VenueConfig:
+    """What every venue has."""
+
+    enabled: bool = True
+    """A venue that is not enabled is not connected to."""
+    key: Reference = ""
+    """API key, by reference. Read in live mode only."""
+    secret: Reference = ""
+    """API secret (or the file of an Ed25519 PEM), by reference. Read in live mode only."""
+    passphrase: Reference = ""
+    """API passphrase, by reference, where the venue has one (KuCoin)."""
+    paper: PaperSettings = field(default_factory=PaperSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinanceConfig(VenueConfig):
+    """Binance spot."""
+
+    settings: BinanceSettings = field(default_factory=BinanceSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KucoinConfig(VenueConfig):
+    """KuCoin spot."""
+
+    settings: KucoinSettings = field(default_factory=KucoinSettings)
+
+
+AnyVenueConfig = BinanceConfig | KucoinConfig
+
+PAPER_CHARGED: dict[str, Charged] = {"binance": Charged.RECEIVED, "kucoin": Charged.QUOTE}
+"""In which asset each venue takes its commission."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VenuesConfig:
+    """The venues of this run. A section that is absent is a venue that is not used."""
+
+    binance: BinanceConfig | None = None
+    kucoin: KucoinConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NatsSettings:
+    """Where the relay publishes."""
+
+    enabled: bool = True
+    url: Annotated[str, MinLen(1)] = "nats://127.0.0.1:4222"
+    """May carry user and password; they are not printed."""
+    duplicate_window_s: Annotated[float, Gt(0)] = 120.0
+    """Of a stream that the relay makes; an existing stream is left as it is."""
+    max_age_days: Annotated[float, Ge(0)] = 0.0
+    """Messages older than this leave a stream that the relay makes; 0 keeps them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSettings:
+    """The database that the relay keeps for the command line."""
+
+    enabled: bool = True
+    url: str = ""
+    """An SQLAlchemy URL (postgresql+psycopg://...); empty is an SQLite file in the state directory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """Log lines on standard output: JSON on a pipe, readable on a terminal."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True)
+class StrategyChoice:
+    """One strategy: a built-in name or `package.module:Class`, its class, and its parameters, validated."""
+
+    name: str
+    kind: Any
+    params: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One run."""
+
+    instance: InstanceSettings
+    mode: Mode
+    """"paper" sends nothing; "live" also needs --live on the command line."""
+    symbols: Annotated[tuple[Symbol, ...], MinLen(1)]
+    """What to trade, as BASE/QUOTE; every enabled venue must list each."""
+    state_dir: Path = Path("state")
+    """Write-ahead log, journal, database, control socket. Belongs to one daemon."""
+    venues: VenuesConfig
+    strategies: tuple[StrategyChoice, ...] = ()
+    risk: RiskLimits = field(default_factory=RiskLimits)
+    execution: ExecutionPolicy = field(default_factory=ExecutionPolicy)
+    market: MarketLimits = field(default_factory=MarketLimits)
+    sockets: SocketSettings = field(default_factory=SocketSettings)
+    nats: NatsSettings = field(default_factory=NatsSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def enabled(self) -> dict[str, AnyVenueConfig]:
+        """The venues of this run by name, in the order of the schema."""
+        found = {"binance": self.venues.binance, "kucoin": self.venues.kucoin}
+        return {name: venue for name, venue in found.items() if venue is not None and venue.enabled}
+
+    @property
+    def store_url(self) -> str:
+        """The database's URL, the default filled in."""
+        return self.store.url or layout.store_url(self.state_dir)
+
+    def paper_fees(self, venue: str) -> Fees:
+        """What the paper venue charges."""
+        paper = self.enabled[venue].paper
+        return Fees(maker=paper.maker_fee, taker=paper.taker_fee, charged=PAPER_CHARGED[venue])
