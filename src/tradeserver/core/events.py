@@ -309,6 +309,16 @@ class SendRefused(VenueEvent, frozen=True, tag=True, kw_only=True):
     reason: str
 
 
+class RunBegan(Event, frozen=True, tag=True, kw_only=True):
+    """The first input of every run: whatever the log left live is now in doubt."""
+
+    instance: str
+    mode: str
+    commit: str
+    config_sha256: str
+    recovered: bool  # there was a log to recover from
+
+
 class OrdersSent(Event, frozen=True, tag=True, kw_only=True):
     """The shell's stamps of one step's sends: decided, written to the WAL, and each order's return from `send`."""
 
@@ -381,6 +391,7 @@ AnyEvent = (
     | VenueFault
     | SendRefused
     | OrdersSent
+    | RunBegan
     | WalFailed
     | Operator
     | Signal

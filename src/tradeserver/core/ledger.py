@@ -113,6 +113,8 @@ class Ledger:
         self._add(record.venue, base, received_base)
         self._add(record.venue, quote, received_quote)
         self._add(record.venue, record.commission_asset, -record.commission)
+        if not record.arbitrage:
+            return  # somebody else's trade on our account: it moved balances, it is no profit of ours
         self._cost(record.commission_asset, record.commission)
         if record.commission_asset == base:
             received_base -= record.commission
@@ -123,7 +125,10 @@ class Ledger:
     def apply_commission(self, record: CommissionCorrected, booked: FillBooked) -> None:
         """Take the computed commission back and charge the venue's own."""
         base, _, quote = record.symbol.partition("/")
-        for asset, amount in ((booked.commission_asset, -booked.commission), (record.commission_asset, record.commission)):
+        for asset, amount in (
+            (booked.commission_asset, -booked.commission),
+            (record.commission_asset, record.commission),
+        ):
             if not amount:
                 continue
             self._add(record.venue, asset, -amount)

@@ -8,7 +8,8 @@ Owns `Market`, a table of `SymbolMarket` by (venue, symbol), fed with every even
 - After a tick more than `stall_ms` late no connection is current until a venue stamp later than the stall, or the
   answer to a ping sent after it, arrives on that same connection. All market data of a venue share its channel
   "market".
-- A best quote with a higher update id than the depth book is the tradable top, for its quoted size.
+- A best quote newer than the depth book is the tradable top, for its quoted size. Newer is the higher update id; where
+  a stream has none (KuCoin's level1: `update_id` 0), the later venue stamp.
 - A depth book that stays crossed, or behind its own venue's quotes, loses its trust. CROSSED lasts until the next
   snapshot (whoever reads the `BookChanged` asks for one); STALE ends with the next fresh update.
 
@@ -66,6 +67,7 @@ class SymbolMarket:
     __slots__ = (
         "_behind_ts",
         "_blocked",
+        "_book_stamp",
         "_crossed_ts",
         "_current",
         "_quote",
@@ -95,10 +97,11 @@ class SymbolMarket:
         self.trust = Trust.SNAPSHOTTING
         self.reason = "no snapshot yet"
         self.bid = self.bid_quantity = self.ask = self.ask_quantity = 0.0
-        self.update_id = 0
+        self.update_id = 0  # of the top, 0 where it comes from a stream without
         self.seen_ts = 0  # our stamp of the last event of this symbol
         self.stamp_ns = 0  # when the top was true, on our clock
-        self.venue_ts = 0
+        self.venue_ts = 0  # the last venue stamp of a depth update or quote
+        self._book_stamp = 0  # the venue's stamp of the last depth update
         self._stale_ns = limits.stale_ms * _MS
         self._sequenced = False  # the depth book is complete: a snapshot, and every delta since
         self._quote: BestQuote | None = None  # set while it is newer than the book
@@ -197,18 +200,34 @@ class SymbolMarket:
         """The book moved: whose top counts now, is it crossed, does it owe us something?"""
         book = self.book
         quote = self._quote
-        if quote is None or quote.update_id <= book.update_id:
+        if quote is None or not _newer(quote, book.update_id, self._book_stamp):
             self._quote = None
             self._behind_ts = 0
             self.update_id = book.update_id
             self.bid, self.bid_quantity = book.bid, book.bid_quantity
             self.ask, self.ask_quantity = book.ask, book.ask_quantity
         else:
-            self._behind_ts = ts
+            self._behind_ts = 0 if _same_top(book, quote) else ts
         if book.bid < book.ask or not book.bid_quantity or not book.ask_quantity:
             self._crossed_ts = 0
         elif not self._crossed_ts:
             self._crossed_ts = ts
+
+
+def _newer(quote: BestQuote, update_id: int, venue_ts: int) -> bool:
+    """Whether a quote says more than what has this update id and venue stamp."""
+    if quote.update_id and update_id:
+        return quote.update_id > update_id
+    return quote.venue_ts > venue_ts
+
+
+def _same_top(book: Book, quote: BestQuote) -> bool:
+    return (
+        book.bid == quote.bid
+        and book.ask == quote.ask
+        and book.bid_quantity == quote.bid_quantity
+        and book.ask_quantity == quote.ask_quantity
+    )
 
 
 class _Link:
@@ -312,6 +331,8 @@ class Market:
         return symbol
 
     def _after_depth(self, symbol: SymbolMarket, event: SymbolEvent, records: list[Record]) -> None:
+        if event.venue_ts:
+            symbol._book_stamp = event.venue_ts
         symbol._depth_applied(event.ts)
         if symbol._quote is None:
             symbol._stamp(event, self.offset_ns.get(event.venue))
@@ -325,17 +346,18 @@ class Market:
         if symbol is None:
             return None
         book = symbol.book
-        if event.update_id <= symbol.update_id:
+        if not _newer(event, symbol.update_id, symbol.venue_ts):
             if symbol._sequenced and event.update_id == book.update_id:
                 self._compare(symbol, event)
             return None
         symbol._quote = event
-        symbol._quotes.append(event)
+        if event.update_id:
+            symbol._quotes.append(event)
         symbol._stamp(event, self.offset_ns.get(event.venue))
         symbol.update_id = event.update_id
         symbol.bid, symbol.bid_quantity = event.bid, event.bid_quantity
         symbol.ask, symbol.ask_quantity = event.ask, event.ask_quantity
-        if not symbol._behind_ts and (book.bid != event.bid or book.ask != event.ask):
+        if not symbol._behind_ts and not _same_top(book, event):
             symbol._behind_ts = event.ts
         if symbol.trust is Trust.STALE and symbol._sequenced:
             self._refresh(symbol, event.ts, records)
@@ -351,15 +373,8 @@ class Market:
             self._compare(symbol, quote)
 
     def _compare(self, symbol: SymbolMarket, quote: BestQuote) -> None:
-        book = symbol.book
-        same = (
-            book.bid == quote.bid
-            and book.ask == quote.ask
-            and book.bid_quantity == quote.bid_quantity
-            and book.ask_quantity == quote.ask_quantity
-        )
         checked, matched = self.quote_checks
-        self.quote_checks = (checked + 1, matched + same)
+        self.quote_checks = (checked + 1, matched + _same_top(symbol.book, quote))
 
     def _on_trade(self, event: Trade, records: list[Record]) -> SymbolMarket | None:
         self._find(event)
@@ -373,7 +388,7 @@ class Market:
         symbol._quote = None  # a venue that numbers anew must not be outlived by an old quote
         symbol._quotes.clear()
         symbol._behind_ts = symbol._crossed_ts = 0
-        symbol.update_id = 0
+        symbol.update_id = symbol.venue_ts = symbol._book_stamp = 0
         symbol._set_trust(event.trust, event.reason, event.ts, records)
         return symbol
 

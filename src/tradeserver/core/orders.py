@@ -13,8 +13,17 @@ from collections import deque
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from tradeserver.core.events import Ending
-from tradeserver.core.records import FillBooked, OrderChanged, OrderImage, OrderState, OrderSubmitted
+from tradeserver.core.records import (
+    CommissionCorrected,
+    FillBooked,
+    OrderChanged,
+    OrderImage,
+    OrderState,
+    OrderSubmitted,
+)
 from tradeserver.core.types import ZERO, Side
 
 FillKey = tuple[str, str, str]
@@ -134,6 +143,15 @@ class Order:
         base = self.submitted.symbol.partition("/")[0]
         fees = sum((f.commission for f in self.fills if f.commission_asset == base), ZERO)
         return self.sign * self.filled - fees
+
+    def correct(self, index: int, record: CommissionCorrected) -> None:
+        """The venue's own commission for the fill at `index`."""
+        self.fills[index] = msgspec.structs.replace(
+            self.fills[index],
+            commission=record.commission,
+            commission_asset=record.commission_asset,
+            commission_expected=False,
+        )
 
     def image(self) -> OrderImage:
         return OrderImage(self.submitted, self.state, self.executed, self.venue_order_id, tuple(self.fills))

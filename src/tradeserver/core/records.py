@@ -154,7 +154,8 @@ class Leg(msgspec.Struct, frozen=True):
     quantity: Decimal
     cap: Decimal
     expected_price: Decimal
-    expected_fee: Decimal  # in quote
+    expected_fee: Decimal  # charged in quote; zero where it is charged in base or in a third asset
+    net_base: Decimal  # base received (negative: given) if all fills, commission in base taken off
     client_id: str
 
 
@@ -206,7 +207,7 @@ class ArbitrageClosed(Record, frozen=True, tag=True, kw_only=True):
     quantity: Decimal
     expected_edge: Decimal
     realised_edge: Decimal
-    bridge: dict[str, Decimal]  # fees, slippage_leg_0, slippage_leg_1, hedge, residual
+    bridge: dict[str, Decimal]  # slippage_leg_N, unfilled, hedges, fees, residual
     residual_base: Decimal
     hedges: int
     duration_ns: int
@@ -381,7 +382,6 @@ class ArbitrageImage(msgspec.Struct, frozen=True):
     opened: ArbitrageOpened
     orders: tuple[OrderImage, ...]
     rung: int
-    one_sided: bool
 
 
 class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
@@ -398,7 +398,6 @@ class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
     states: tuple[StateChanged, ...]
     fill_keys: tuple[tuple[str, str, str], ...]  # recent (venue, symbol, trade_id), oldest first
     dust: dict[str, Decimal]  # asset -> residue carried
-    last_start_s: int
 
 
 AnyRecord = (
@@ -433,5 +432,3 @@ KINDS: dict[type, str] = {t: _HUMP.sub("_", t.__name__).lower() for t in AnyReco
 def kind_of(record: Record) -> str:
     """`ArbitrageOpened` -> "arbitrage_opened": the last word of its NATS subject, its name in the database."""
     return KINDS[type(record)]
-
-

@@ -114,7 +114,7 @@ class Refused(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-class Desk(msgspec.Struct):
+class Facts(msgspec.Struct):
     """What the gate looks at besides the drafts themselves: plain facts, gathered by the caller at this moment."""
 
     ts: int
@@ -148,39 +148,39 @@ def submit(approved: Approved) -> SubmitOrder:
     )
 
 
-def check(limits: RiskLimits, desk: Desk, drafts: Sequence[Draft]) -> tuple[Approved, ...] | Refused:
+def check(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft]) -> tuple[Approved, ...] | Refused:
     """One approval a leg, or every reason why none may leave."""
     reasons: list[str] = []
-    if desk.state:
-        reasons.append(f"{Reason.TRADING_STATE} {desk.state}")
+    if facts.state:
+        reasons.append(f"{Reason.TRADING_STATE} {facts.state}")
     if drafts[0].opening:
-        _opening(limits, desk, drafts, reasons)
+        _opening(limits, facts, drafts, reasons)
     needed: dict[tuple[str, str], Decimal] = {}
     for draft in drafts:
-        _possible(desk, draft, reasons)
+        _possible(facts, draft, reasons)
         _legal(draft, reasons)
         asset = (draft.instrument.venue, draft.reserve_asset)
         needed[asset] = needed.get(asset, Decimal(0)) + draft.reserve
     for asset, amount in needed.items():
-        if amount > desk.free.get(asset, Decimal(0)):
+        if amount > facts.free.get(asset, Decimal(0)):
             reasons.append(f"{Reason.NO_BALANCE} {asset[0]} {asset[1]}")
     if reasons:
         return Refused(tuple(dict.fromkeys(reasons)))
     return tuple(Approved(draft) for draft in drafts)
 
 
-def _opening(limits: RiskLimits, desk: Desk, drafts: Sequence[Draft], reasons: list[str]) -> None:
+def _opening(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft], reasons: list[str]) -> None:
     """The limits on opening more."""
-    if desk.live_orders + len(drafts) > limits.max_open_orders:
+    if facts.live_orders + len(drafts) > limits.max_open_orders:
         reasons.append(Reason.MAX_OPEN_ORDERS)
-    if desk.arbitrages + 1 > limits.max_arbitrages:
+    if facts.arbitrages + 1 > limits.max_arbitrages:
         reasons.append(Reason.MAX_ARBITRAGES)
-    if desk.recent_orders + len(drafts) > limits.max_orders_per_s:
+    if facts.recent_orders + len(drafts) > limits.max_orders_per_s:
         reasons.append(Reason.ORDER_RATE)
     for draft in drafts:
         venue = draft.instrument.venue
-        mid = desk.mids.get(venue)
-        if desk.ages_ns[venue] > limits.max_decision_age_ms * MILLISECOND:
+        mid = facts.mids.get(venue)
+        if facts.ages_ns[venue] > limits.max_decision_age_ms * MILLISECOND:
             reasons.append(f"{Reason.DECISION_LATE} {venue}")
         if draft.quantity * draft.price > limits.max_order_notional:
             reasons.append(f"{Reason.MAX_ORDER_NOTIONAL} {venue}")
@@ -189,16 +189,16 @@ def _opening(limits: RiskLimits, desk: Desk, drafts: Sequence[Draft], reasons: l
         beyond = draft.price - mid if draft.side is Side.BUY else mid - draft.price
         if beyond * 10_000 > mid * Decimal(repr(limits.price_band_bps)):
             reasons.append(f"{Reason.PRICE_BAND} {venue}")
-        if (desk.worst_exposure + draft.quantity) * mid > limits.max_position_notional:
+        if (facts.worst_exposure + draft.quantity) * mid > limits.max_position_notional:
             reasons.append(f"{Reason.MAX_POSITION} {draft.instrument.base}")
-        if desk.dust * mid > limits.max_dust_notional:
+        if facts.dust * mid > limits.max_dust_notional:
             reasons.append(f"{Reason.MAX_DUST} {draft.instrument.base}")
 
 
-def _possible(desk: Desk, draft: Draft, reasons: list[str]) -> None:
+def _possible(facts: Facts, draft: Draft, reasons: list[str]) -> None:
     """A book that may be traded on and a symbol that is open: for every order, hedges too."""
     venue = draft.instrument.venue
-    reason = desk.market_reasons.get(venue, "")
+    reason = facts.market_reasons.get(venue, "")
     if reason:
         reasons.append(f"{reason} {venue}")
     if not draft.instrument.tradable:

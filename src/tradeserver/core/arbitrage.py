@@ -1,0 +1,127 @@
+"""One open arbitrage: its plan, every order it sent, its exposure as an interval, and its result as a bridge.
+
+Exposure in the base asset: fills net of base commission give the point; each order that may still fill widens the
+interval by its open quantity. A limit looks at the end farther from zero, a hedge at the end nearer to it, and none is
+needed while the interval contains zero. Commission in a third asset is a cost, never exposure.
+
+The bridge leads from the expected edge to the realised one, in quote, and sums exactly. Changed by records only, the
+timers apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+
+from tradeserver.core.orders import Order
+from tradeserver.core.records import ArbitrageOpened
+from tradeserver.core.types import ZERO, Instrument, Side
+
+
+class Arbitrage:
+    """See the module."""
+
+    __slots__ = ("attempts", "next_hedge", "opened", "orders", "paged", "residual", "rung", "unhedged_since")
+
+    def __init__(self, opened: ArbitrageOpened) -> None:
+        self.opened = opened
+        self.orders: dict[str, Order] = {}
+        self.attempts: dict[int, int] = {}  # leg -> attempts made
+        self.rung = 0
+        self.residual = ZERO  # base carried away at the close
+        self.next_hedge = 0
+        self.unhedged_since = 0
+        self.paged = False
+
+    def add(self, order: Order) -> None:
+        self.orders[order.client_id] = order
+        leg = order.submitted.leg
+        self.attempts[leg] = max(self.attempts.get(leg, 0), order.submitted.attempt + 1)
+
+    @property
+    def live(self) -> bool:
+        return any(order.live for order in self.orders.values())
+
+    @property
+    def one_sided(self) -> bool:
+        """A planned leg is over without a fill while another has filled."""
+        legs = self.leg_orders()
+        return any(o.filled for o in legs) and any(not o.live and not o.filled for o in legs)
+
+    def interval(self) -> tuple[Decimal, Decimal]:
+        """(low, high) of net base."""
+        low = high = ZERO
+        for order in self.orders.values():
+            point = order.net_base()
+            low += point
+            high += point
+            may_fill = order.open_quantity
+            if order.submitted.side is Side.BUY:
+                high += may_fill
+            else:
+                low -= may_fill
+        return low, high
+
+    def leg_orders(self) -> list[Order]:
+        """The planned legs' first attempts, in leg order."""
+        planned = [leg.client_id for leg in self.opened.legs]
+        return [self.orders[c] for c in planned if c in self.orders]
+
+    def hedges(self) -> list[Order]:
+        planned = {leg.client_id for leg in self.opened.legs}
+        return [o for c, o in self.orders.items() if c not in planned]
+
+    def result(self, mark: Decimal) -> tuple[Decimal, dict[str, Decimal], Decimal]:
+        """(realised edge, bridge from the expected one, residual base); `mark` values the residue."""
+        opened = self.opened
+        bridge: dict[str, Decimal] = {}
+        cash = fees = residual = planned_fees = unfilled = ZERO
+        planned_residual = ZERO
+        planned_mark = mark
+        for leg in opened.legs:
+            order = self.orders.get(leg.client_id)
+            sign = 1 if leg.side is Side.SELL else -1
+            filled, value = (ZERO, ZERO) if order is None else (order.filled, quote_value(order))
+            bridge[f"slippage_leg_{leg.leg}"] = sign * (value - filled * leg.expected_price)
+            unfilled -= sign * (leg.quantity - filled) * leg.expected_price
+            planned_fees += leg.expected_fee
+            planned_residual += leg.net_base
+            if leg.side is Side.BUY:
+                planned_mark = leg.expected_price
+        hedge_cash = sum((-order.sign * quote_value(order) for order in self.hedges()), ZERO)
+        for order in self.orders.values():
+            cash -= order.sign * quote_value(order)
+            fees += sum((f.commission for f in order.fills if f.commission_asset == opened.quote), ZERO)
+            residual += order.net_base()
+        bridge["unfilled"] = unfilled
+        bridge["hedges"] = hedge_cash
+        bridge["fees"] = planned_fees - fees
+        bridge["residual"] = residual * mark - planned_residual * planned_mark
+        return cash - fees + residual * mark, bridge, residual
+
+
+def quote_value(order: Order) -> Decimal:
+    """What its fills came to, in quote."""
+    return sum((f.quantity * f.price for f in order.fills), ZERO)
+
+
+def common_lot(instruments: Iterable[Instrument]) -> Decimal:
+    """The smallest quantity that is a multiple of every lot."""
+    lots = [i.lot for i in instruments]
+    scale = Decimal(1).scaleb(max(-int(lot.as_tuple().exponent) for lot in lots))
+    return Decimal(math.lcm(*(int(lot * scale) for lot in lots))) / scale
+
+
+def near_end(interval: tuple[Decimal, Decimal]) -> Decimal:
+    """The end nearer to zero: what is certain. Zero where the interval contains it."""
+    low, high = interval
+    if low > 0:
+        return low
+    return min(high, ZERO)
+
+
+def far_end(interval: tuple[Decimal, Decimal]) -> Decimal:
+    """The end farther from zero: the worst case."""
+    low, high = interval
+    return low if -low > high else high

@@ -1,0 +1,219 @@
+"""The desk: all state that records change, and the one function that changes it.
+
+`keep` applies a record and puts it into the step's output; recovery calls `apply` alone. So a restart is a fold over the
+log with the very code that ran live. Market data, fees and links are not here for keeping: they come anew from the
+venues. `records` and `commands` are the step's output; `ts` is its time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+from tradeserver.core.arbitrage import Arbitrage
+from tradeserver.core.commands import Command
+from tradeserver.core.ids import ClientIds
+from tradeserver.core.ledger import Ledger, Position
+from tradeserver.core.market import Market
+from tradeserver.core.opportunities import Opportunities
+from tradeserver.core.orders import Orders
+from tradeserver.core.records import (
+    Alert,
+    ArbitrageClosed,
+    ArbitrageImage,
+    ArbitrageOpened,
+    BalanceBooked,
+    Checkpoint,
+    CommissionCorrected,
+    FillBooked,
+    HedgeDecided,
+    OpportunityOpened,
+    OrderChanged,
+    OrderSubmitted,
+    Record,
+    Severity,
+    StateChanged,
+)
+from tradeserver.core.states import States
+from tradeserver.core.types import ZERO, Fees, Key
+
+CLOSED_KEPT: Final = 500
+
+
+class Desk:
+    """See the module. One instance an engine."""
+
+    def __init__(self, market: Market, ids: ClientIds) -> None:
+        self.market = market
+        self.ids = ids
+        self.orders = Orders()
+        self.ledger = Ledger()
+        self.states = States()
+        self.opportunities = Opportunities()
+        self.arbitrages: dict[int, Arbitrage] = {}  # open ones
+        self.next_arbitrage = 1
+        self.dust: dict[str, Decimal] = {}  # asset -> residue carried from closed arbitrages
+        self.fees: dict[Key, Fees] = {}
+        self.taker_bps: dict[Key, float] = {}
+        self.ts = 0
+        self.records: list[Record] = []
+        self.commands: list[Command] = []
+        self._closed: dict[int, Arbitrage] = {}  # for late fills
+        self._closed_order: deque[int] = deque()
+        self._apply: Final[dict[type, Callable[[Any], None]]] = {
+            OrderSubmitted: self._submitted,
+            OrderChanged: self._changed,
+            FillBooked: self._filled,
+            CommissionCorrected: self._corrected,
+            ArbitrageOpened: self._opened,
+            HedgeDecided: self._hedged,
+            ArbitrageClosed: self._closed_one,
+            OpportunityOpened: self.opportunities.apply_opened,
+            BalanceBooked: self.ledger.apply_balance,
+            StateChanged: self.states.apply,
+            Checkpoint: self._load,
+        }
+
+    # ---- output ----------------------------------------------------------------------------------------------------
+
+    def keep(self, record: Record) -> None:
+        """The record happens: apply it and write it."""
+        self.apply(record)
+        self.records.append(record)
+
+    def alert(self, severity: Severity, code: str, text: str) -> None:
+        self.keep(Alert(ts=self.ts, severity=severity, code=code, text=text))
+
+    def apply(self, record: Record) -> None:
+        """What the record changes. Kinds that change nothing pass through."""
+        change = self._apply.get(type(record))
+        if change is not None:
+            change(record)
+
+    # ---- changes, by record ----------------------------------------------------------------------------------------
+
+    def _submitted(self, record: OrderSubmitted) -> None:
+        order = self.orders.apply_submitted(record)
+        self.ledger.hold(order)
+        arbitrage = self.arbitrages.get(record.arbitrage)
+        if arbitrage is not None:
+            arbitrage.add(order)
+
+    def _changed(self, record: OrderChanged) -> None:
+        order = self.orders.by_id.get(record.client_id)
+        if order is not None:
+            self.ledger.release(order)
+            self.orders.apply_changed(record)
+            self.ledger.hold(order)
+
+    def _filled(self, record: FillBooked) -> None:
+        order = self.orders.by_id.get(record.client_id)
+        if order is None:
+            self.orders.apply_fill(record)
+            if record.arbitrage:  # ours, too old to be remembered: its base is exposure that nobody planned
+                self._carry(
+                    record.symbol.partition("/")[0], record.quantity * (1 if record.side.value == "buy" else -1)
+                )
+        else:
+            self.ledger.release(order)
+            self.orders.apply_fill(record)
+            self.ledger.hold(order)
+            self._reopen(record.arbitrage)
+        self.ledger.apply_fill(record)
+
+    def _corrected(self, record: CommissionCorrected) -> None:
+        order = self.orders.by_id.get(record.client_id)
+        if order is None:
+            return
+        for index, booked in enumerate(order.fills):
+            if booked.trade_id == record.trade_id:
+                self.ledger.apply_commission(record, booked)
+                order.correct(index, record)
+
+    def _opened(self, record: ArbitrageOpened) -> None:
+        self.arbitrages[record.arbitrage] = Arbitrage(record)
+        self.next_arbitrage = max(self.next_arbitrage, record.arbitrage + 1)
+
+    def _hedged(self, record: HedgeDecided) -> None:
+        arbitrage = self.arbitrages.get(record.arbitrage)
+        if arbitrage is not None:
+            arbitrage.rung = record.rung
+
+    def _closed_one(self, record: ArbitrageClosed) -> None:
+        arbitrage = self.arbitrages.pop(record.arbitrage, None)
+        if arbitrage is None:
+            return
+        arbitrage.residual = record.residual_base
+        self._carry(record.base, record.residual_base)
+        self._closed[record.arbitrage] = arbitrage
+        self._closed_order.append(record.arbitrage)
+        if len(self._closed_order) > CLOSED_KEPT:
+            self._closed.pop(self._closed_order.popleft(), None)
+
+    def _reopen(self, number: int) -> None:
+        """A late fill of a closed arbitrage opens its exposure again."""
+        arbitrage = self._closed.pop(number, None)
+        if arbitrage is not None:
+            self._closed_order.remove(number)
+            self._carry(arbitrage.opened.base, -arbitrage.residual)
+            arbitrage.residual = ZERO
+            self.arbitrages[number] = arbitrage
+
+    def _carry(self, asset: str, amount: Decimal) -> None:
+        carried = self.dust.get(asset, ZERO) + amount
+        if carried:
+            self.dust[asset] = carried
+        else:
+            self.dust.pop(asset, None)
+
+    # ---- checkpoint ------------------------------------------------------------------------------------------------
+
+    def checkpoint(self, ts: int) -> Checkpoint:
+        """Everything that recovery needs, as one record."""
+        inside = {client_id for a in self.arbitrages.values() for client_id in a.orders}
+        balances: dict[str, dict[str, Decimal]] = {}
+        for (venue, asset), total in self.ledger.totals.items():
+            balances.setdefault(venue, {})[asset] = total
+        return Checkpoint(
+            ts=ts,
+            next_arbitrage=self.next_arbitrage,
+            next_opportunity=self.opportunities.next_number,
+            orders=tuple(o.image() for o in self.orders.live.values() if o.client_id not in inside),
+            arbitrages=tuple(
+                ArbitrageImage(a.opened, tuple(o.image() for o in a.orders.values()), a.rung)
+                for a in self.arbitrages.values()
+            ),
+            balances=balances,
+            positions={s: (p.quantity, p.cost) for s, p in self.ledger.positions.items()},
+            realised=dict(self.ledger.realised),
+            fees=dict(self.ledger.fees),
+            states=self.states.entries(),
+            fill_keys=self.orders.fill_keys(),
+            dust=dict(self.dust),
+        )
+
+    def _load(self, record: Checkpoint) -> None:
+        """Start from a checkpoint; a fresh desk only (a later segment's checkpoint says what is known already)."""
+        if self.next_arbitrage > 1 or self.ledger.totals or self.orders.by_id:
+            return
+        self.next_arbitrage = record.next_arbitrage
+        self.opportunities.next_number = record.next_opportunity
+        self.ledger.totals = {(v, a): t for v, assets in record.balances.items() for a, t in assets.items()}
+        self.ledger.positions = {s: Position(q, c) for s, (q, c) in record.positions.items()}
+        self.ledger.realised = dict(record.realised)
+        self.ledger.fees = dict(record.fees)
+        self.dust = dict(record.dust)
+        self.orders.load_fill_keys(record.fill_keys)
+        for state in record.states:
+            self.states.apply(state)
+        for image in record.arbitrages:
+            arbitrage = self.arbitrages[image.opened.arbitrage] = Arbitrage(image.opened)
+            arbitrage.rung = image.rung
+            for order_image in image.orders:
+                order = self.orders.load(order_image)
+                self.ledger.hold(order)
+                arbitrage.add(order)
+        for order_image in record.orders:
+            self.ledger.hold(self.orders.load(order_image))

@@ -1,0 +1,330 @@
+"""The engine: `step(event) -> (records, commands)` decides everything, on one thread, without awaiting.
+
+A table and a rhythm. State first (market, orders, ledger), then what is already open (fates, hedges, closes) in every
+trading state, then, where the market moved, strategies: sightings, episodes, intents, the gate, orders. The engine
+reads no clock: `event.ts` is now. Everything that recovery needs is a record; `apply` folds the log back into the desk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from tradeserver.core.commands import Command, RequestSnapshot
+from tradeserver.core.desk import Desk
+from tradeserver.core.events import (
+    AccountSnapshot,
+    BalanceChanged,
+    BookInvalid,
+    CancelRejected,
+    Event,
+    FeesLoaded,
+    FillsListed,
+    InstrumentsLoaded,
+    LinkDown,
+    LinkUp,
+    OpenOrdersListed,
+    Operator,
+    OrderAccepted,
+    OrderClosed,
+    OrderFilled,
+    OrderRejected,
+    OrdersSent,
+    OrderStatus,
+    OrderUncertain,
+    QueryFailed,
+    RateLimited,
+    RunBegan,
+    SendRefused,
+    Tick,
+    Trust,
+    VenueFault,
+    WalFailed,
+)
+from tradeserver.core.execution import Execution, ExecutionPolicy
+from tradeserver.core.fates import Fates
+from tradeserver.core.ids import ClientIds
+from tradeserver.core.intents import Sighting, Strategy, View
+from tradeserver.core.market import Market, MarketLimits, SymbolMarket
+from tradeserver.core.operator import OperatorDesk
+from tradeserver.core.records import (
+    BookChanged,
+    Checkpoint,
+    LinkChanged,
+    Record,
+    RunStarted,
+    RunStopped,
+    Severity,
+    StateChanged,
+    TradingState,
+)
+from tradeserver.core.risk import RiskLimits
+from tradeserver.core.types import Key
+from tradeserver.core.venues import Readiness
+from tradeserver.core.vitals import VitalSigns
+
+SECOND_NS: Final = 1_000_000_000
+MS: Final = 1_000_000
+
+
+class Engine:
+    """See the module. `wal_hedge_only_ns` is how long hedges may still leave after a WAL failure."""
+
+    def __init__(
+        self,
+        *,
+        ids: ClientIds,
+        venues: Sequence[str],
+        symbols: Sequence[str],
+        strategies: Sequence[Strategy],
+        market: MarketLimits,
+        risk: RiskLimits,
+        execution: ExecutionPolicy,
+        wal_hedge_only_ns: int = 60 * SECOND_NS,
+    ) -> None:
+        self.market = Market(market)
+        self.desk = Desk(self.market, ids)
+        self.venues = tuple(venues)
+        self.symbols = tuple(symbols)
+        self.readiness = Readiness(self.desk, venues)
+        self.fates = Fates(self.desk, execution.answer_timeout_ms * MS, execution.unknown_bound_ms * MS)
+        self.execution = Execution(self.desk, risk, execution, self.readiness)
+        self.vitals = VitalSigns(self.desk, self.readiness)
+        self._operator = OperatorDesk(self.desk)
+        self._view = View(self.market, self.desk.taker_bps)
+        self._wal_hedge_only_ns = wal_hedge_only_ns
+        self._halt_at = 0  # when the WAL has failed: the end of hedging
+        self._strategies: dict[Key, list[Strategy]] = {}
+        for venue in venues:
+            for symbol in symbols:
+                self.market.add((venue, symbol))
+        for strategy in strategies:
+            for key in strategy.keys():
+                self._strategies.setdefault(key, []).append(strategy)
+        self._handlers: dict[type, Callable[[Any], object]] = {
+            RunBegan: self._on_began,
+            Tick: self._on_tick,
+            OrderAccepted: self.fates.on_accepted,
+            OrderRejected: self.fates.on_rejected,
+            OrderUncertain: self.fates.on_uncertain,
+            OrderFilled: self._on_fill,
+            OrderClosed: self.fates.on_closed,
+            CancelRejected: self.fates.on_cancel_rejected,
+            OrderStatus: self.fates.on_status,
+            FillsListed: self._on_fills,
+            OrdersSent: self.fates.on_sent,
+            SendRefused: self.fates.on_refused_send,
+            QueryFailed: self._on_query_failed,
+            InstrumentsLoaded: self.readiness.on_instruments,
+            FeesLoaded: self.readiness.on_fees,
+            AccountSnapshot: self.readiness.on_account,
+            BalanceChanged: self._on_balance,
+            OpenOrdersListed: self.readiness.on_open_orders,
+            LinkUp: self._on_link_up,
+            LinkDown: self._on_link_down,
+            RateLimited: self._on_rate_limited,
+            VenueFault: self.vitals.on_fault,
+            WalFailed: self._on_wal_failed,
+            Operator: self._operator.on_operator,
+        }
+
+    # ---- the step --------------------------------------------------------------------------------------------------
+
+    def step(self, event: Event) -> tuple[list[Record], list[Command]]:
+        """Everything that follows from one event."""
+        desk = self.desk
+        desk.ts = event.ts
+        desk.records = records = []
+        desk.commands = commands = []
+        changed = self.market.on_event(event, records)
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+            self._settle()
+        if changed is not None:
+            if changed.trust is Trust.CROSSED or type(event) is BookInvalid:
+                self._distrust(changed)
+            self._look(changed)
+        return records, commands
+
+    def apply(self, record: Record) -> None:
+        """Recovery: the record happened in an earlier run."""
+        self.desk.apply(record)
+
+    def checkpoint(self, ts: int) -> Checkpoint:
+        return self.desk.checkpoint(ts)
+
+    def _settle(self) -> None:
+        """Look again at every arbitrage that something happened to, until nothing more follows."""
+        touched = self.fates.touched
+        while touched:
+            number = next(iter(touched))
+            del touched[number]
+            arbitrage = self.desk.arbitrages.get(number)
+            if arbitrage is not None:
+                self.execution.advance(arbitrage)
+
+    def _look(self, changed: SymbolMarket) -> None:
+        """The market moved: ask the strategies."""
+        for strategy in self._strategies.get(changed.key, ()):
+            sightings = strategy.on_market(self._view, changed, self.desk.ts)
+            for sighting in sightings:
+                self._sighted(strategy.name, sighting)
+
+    def _sighted(self, strategy: str, sighting: Sighting) -> None:
+        desk = self.desk
+        direction = (strategy, sighting.symbol, sighting.buy_venue, sighting.sell_venue)
+        opportunities = desk.opportunities
+        if sighting.over:
+            closed = opportunities.end(direction, desk.ts)
+            if closed is not None:
+                desk.keep(closed)
+            return
+        if direction not in opportunities.open:
+            desk.keep(opportunities.begin(direction, sighting, desk.ts))
+        episode = opportunities.open[direction]
+        buy = self.market.symbols[sighting.buy_venue, sighting.symbol]
+        sell = self.market.symbols[sighting.sell_venue, sighting.symbol]
+        episode.see(sighting, (buy.age_ns(desk.ts), sell.age_ns(desk.ts)))
+        if sighting.intent is None:
+            episode.decide(desk.ts, sighting, 0, (sighting.reason,))
+            return
+        arbitrage, reasons = self.execution.take(strategy, episode.number, sighting, sighting.intent)
+        episode.decide(desk.ts, sighting, arbitrage, reasons)
+
+    # ---- events ----------------------------------------------------------------------------------------------------
+
+    def _on_began(self, event: RunBegan) -> None:
+        desk = self.desk
+        desk.keep(
+            RunStarted(
+                ts=desk.ts,
+                run=desk.ids.head,
+                instance=event.instance,
+                mode=event.mode,
+                commit=event.commit,
+                config_sha256=event.config_sha256,
+                venues=self.venues,
+                symbols=self.symbols,
+            )
+        )
+        self.fates.doubt_all("restart")
+
+    def _on_tick(self, event: Tick) -> None:
+        desk = self.desk
+        for state in desk.states.expired(desk.ts):
+            desk.keep(
+                StateChanged(
+                    ts=desk.ts, scope=state.scope, state=TradingState.RUNNING, reason=state.reason, by="expiry"
+                )
+            )
+        if self._halt_at and desk.ts >= self._halt_at:
+            self._halt_at = 0
+            self._set_state(TradingState.HALTED, "WAL failed")
+        for record in list(desk.records):
+            if isinstance(record, BookChanged) and record.trust == Trust.CROSSED.value:
+                self._distrust(self.market.symbols[record.venue, record.symbol])
+        self.fates.ask_due()
+        for number in desk.arbitrages:
+            self.fates.touched[number] = None
+        self.readiness.advance()
+        self.vitals.on_tick(event)
+
+    def _on_fill(self, event: OrderFilled) -> None:
+        if self.fates.on_fill(event):
+            self.readiness.on_fill(event.venue)
+
+    def _on_fills(self, event: FillsListed) -> None:
+        booked = len(self.desk.records)
+        self.fates.on_fills(event)
+        if len(self.desk.records) > booked:
+            self.readiness.on_fill(event.venue)
+
+    def _on_query_failed(self, event: QueryFailed) -> None:
+        self.fates.on_failed(event)
+        self.readiness.on_failed(event)
+
+    def _on_balance(self, event: BalanceChanged) -> None:
+        self.desk.ledger.reported[event.venue, event.asset] = event.balance
+
+    def _on_link_up(self, event: LinkUp) -> None:
+        self.desk.keep(LinkChanged(ts=event.ts, venue=event.venue, channel=event.channel, up=True))
+        self.readiness.on_link(event)
+        self.readiness.advance()
+
+    def _on_link_down(self, event: LinkDown) -> None:
+        self.desk.keep(
+            LinkChanged(ts=event.ts, venue=event.venue, channel=event.channel, up=False, reason=event.reason)
+        )
+        self.readiness.on_link(event)
+        self.fates.on_link_down(event)
+
+    def _on_rate_limited(self, event: RateLimited) -> None:
+        """No new orders at a venue that throttles us; a ban also silences it (the session sends nothing)."""
+        desk = self.desk
+        desk.keep(
+            StateChanged(
+                ts=desk.ts,
+                scope=f"venue:{event.venue}",
+                state=TradingState.HALTED if event.banned else TradingState.NO_NEW,
+                reason=f"rate limit: {event.scope}",
+                until=event.until,
+                by="venue",
+            )
+        )
+        if event.banned:
+            desk.alert(Severity.CRITICAL, "BANNED", f"{event.venue} has banned this address; nothing is sent to it.")
+
+    def _on_wal_failed(self, event: WalFailed) -> None:
+        """Hedges may still leave for a while (their ids are found again at the venue); then nothing."""
+        desk = self.desk
+        self._halt_at = desk.ts + self._wal_hedge_only_ns
+        self._set_state(TradingState.HEDGE_ONLY, "WAL failed")
+        desk.alert(
+            Severity.CRITICAL, "WAL_FAILED", f"The write-ahead log failed: {event.reason}. Hedges only, then halted."
+        )
+
+    def _set_state(self, state: TradingState, reason: str) -> None:
+        self.desk.keep(StateChanged(ts=self.desk.ts, scope="global", state=state, reason=reason, by="engine"))
+
+    def _distrust(self, symbol: SymbolMarket) -> None:
+        """A crossed book wants a snapshot; an invalid one is being synchronised by its codec already."""
+        if symbol.trust is Trust.CROSSED:
+            venue, name = symbol.key
+            self.desk.commands.append(RequestSnapshot(venue=venue, symbol=name, reason=symbol.reason))
+
+    def stop(self, ts: int, reason: str) -> list[Record]:
+        """The last records of an orderly end: open episodes are closed and the run is over."""
+        desk = self.desk
+        desk.ts = ts
+        desk.records = []
+        for direction in list(desk.opportunities.open):
+            closed = desk.opportunities.end(direction, ts)
+            if closed is not None:
+                desk.keep(closed)
+        desk.keep(RunStopped(ts=ts, reason=reason))
+        return desk.records
+
+    # ---- for the shell ---------------------------------------------------------------------------------------------
+
+    def digest_state(self) -> bytes:
+        """Books' update ids and best levels, and the ledger: what two runs must agree on."""
+        parts = []
+        for (venue, symbol), market in self.market.symbols.items():
+            book = market.book
+            parts.append(f"{venue} {symbol} {book.update_id} {book.bid!r} {book.ask!r} {book.bid_quantity!r}")
+        for (venue, asset), total in sorted(self.desk.ledger.totals.items()):
+            parts.append(f"{venue} {asset} {total} {self.desk.ledger.reserved.get((venue, asset), 0)}")
+        return "\n".join(parts).encode()
+
+    def next_deadline(self) -> int:
+        """The earliest time at which a tick would do something; 0 where nothing is due."""
+        deadlines = (
+            self.market.next_deadline(),
+            self.fates.next_deadline(),
+            self.readiness.next_deadline(),
+            self.desk.states.next_deadline(),
+            self.vitals.next_deadline(),
+            min((a.next_hedge for a in self.desk.arbitrages.values() if a.unhedged_since), default=0),
+        )
+        return min((d for d in deadlines if d), default=0)

@@ -1,0 +1,367 @@
+"""From intents to orders, and from their fates to a closed arbitrage.
+
+`take` decides one intent: sized, through the gate, recorded, both legs commanded in the same step. `advance` looks at
+every open arbitrage after anything happened to it or time passed: when its orders are over it hedges what is certain
+(`core/hedging.py`) or closes with its bridge. It sees every event in every trading state; the state decides only what
+may leave. Orders are sent by nobody but the shell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt
+
+from tradeserver.core import hedging, risk
+from tradeserver.core.arbitrage import Arbitrage, far_end, near_end
+from tradeserver.core.commands import SubmitOrder
+from tradeserver.core.desk import Desk
+from tradeserver.core.hedging import HedgePolicy
+from tradeserver.core.intents import Intent, Sighting
+from tradeserver.core.market import SymbolMarket
+from tradeserver.core.records import (
+    ArbitrageClosed,
+    ArbitrageOpened,
+    ExposureHeld,
+    Leg,
+    OrderSubmitted,
+    Outcome,
+    Severity,
+    TradingState,
+)
+from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits
+from tradeserver.core.sizing import SizedLeg, base_fee, quote_fee, reserve, size
+from tradeserver.core.types import ZERO, Side
+from tradeserver.core.venues import Readiness
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class ExecutionPolicy:
+    """How arbitrages are executed and repaired."""
+
+    cool_off_ms: Annotated[int, Ge(0)] = 250
+    """Pause of one direction after an arbitrage in it."""
+    answer_timeout_ms: Annotated[int, Gt(0)] = 1_000
+    """An IOC order without an end for longer is asked for."""
+    unknown_bound_ms: Annotated[int, Gt(0)] = 15_000
+    """An order that no query sent later than this after it, and no fill, shows, never was. Longer than any venue's
+    receive window plus processing bound (Binance: recvWindow + 10 s)."""
+    ladder_bps: tuple[float, ...] = (10.0, 25.0, 50.0)
+    """Loss against the planned price that each hedge rung may cost."""
+    unwind_cap_bps: Annotated[float, Gt(0)] = 200.0
+    """Hard cap of the last rungs, where `on_exhausted` is "unwind"."""
+    unwind_attempts: Annotated[int, Ge(0)] = 3
+    rung_ms: Annotated[int, Gt(0)] = 100
+    """Time between two rungs where a rung found nothing to trade on."""
+    hedge_wait_ms: Annotated[int, Gt(0)] = 10_000
+    """Exposure that no book can hedge for longer is paged."""
+    hedge_min_notional: Annotated[Decimal, Ge(0)] = Decimal(5)
+    """A residue worth less, in quote, is dust."""
+    on_exhausted: Literal["unwind", "hold"] = "unwind"
+
+
+class Execution:
+    """See the module."""
+
+    def __init__(self, desk: Desk, limits: RiskLimits, policy: ExecutionPolicy, readiness: Readiness) -> None:
+        self._desk = desk
+        self._limits = limits
+        self._policy = policy
+        self._hedges = HedgePolicy(
+            ladder_bps=policy.ladder_bps,
+            unwind_cap_bps=policy.unwind_cap_bps,
+            unwind_attempts=policy.unwind_attempts if policy.on_exhausted == "unwind" else 0,
+            min_notional=policy.hedge_min_notional,
+        )
+        self._readiness = readiness
+        self._recent: deque[int] = deque()  # stamps of opening orders within the last second
+        self._cool_until: dict[tuple[str, str, str], int] = {}
+
+    # ---- opening ---------------------------------------------------------------------------------------------------
+
+    def take(self, strategy: str, opportunity: int, sighting: Sighting, intent: Intent) -> tuple[int, tuple[str, ...]]:
+        """(arbitrage number, ()) where both legs are commanded, else (0, every reason)."""
+        desk = self._desk
+        reasons = self._forbidden(strategy, sighting, intent)
+        if reasons:
+            return 0, reasons
+        legs = []
+        free = {}
+        for leg in intent.legs:
+            key = (leg.venue, intent.symbol)
+            instrument = desk.market.symbols[key].instrument
+            fees = desk.fees.get(key)
+            if instrument is None or fees is None:
+                return 0, (f"{Reason.FEES_UNKNOWN} {leg.venue}",)
+            legs.append((leg, instrument, fees))
+            asset = instrument.quote if leg.side is Side.BUY else instrument.base
+            free[leg.venue, asset] = desk.ledger.free(leg.venue, asset)
+        base = legs[0][1].base
+        sized, limiter = size(legs, intent.quantity, self._limits.max_order_notional, free, desk.dust.get(base, ZERO))
+        if not sized:
+            return 0, (limiter,)
+        drafts = self._drafts(sized)
+        facts = self._facts(strategy, intent, base, free)
+        verdict = risk.check(self._limits, facts, drafts)
+        if isinstance(verdict, Refused):
+            return 0, verdict.reasons if not limiter else tuple(dict.fromkeys((limiter, *verdict.reasons)))
+        return self._open(strategy, opportunity, sighting, sized, verdict), ()
+
+    def _forbidden(self, strategy: str, sighting: Sighting, intent: Intent) -> tuple[str, ...]:
+        """What forbids the direction before any arithmetic."""
+        desk = self._desk
+        reasons = []
+        if sighting.gross_bps > self._limits.max_edge_bps:
+            reasons.append(f"{Reason.EDGE_TOO_GOOD}")
+        for leg in intent.legs:
+            why = self._readiness.why_not(leg.venue)
+            if why:
+                reasons.append(f"{Reason.VENUE_NOT_READY} {leg.venue}: {why}")
+        for arbitrage in desk.arbitrages.values():
+            if arbitrage.opened.legs[0].symbol == intent.symbol and arbitrage.opened.strategy == strategy:
+                reasons.append(f"{Reason.IN_FLIGHT}")
+                break
+        if self._cool_until.get((intent.symbol, sighting.buy_venue, sighting.sell_venue), 0) > desk.ts:
+            reasons.append(f"{Reason.COOL_OFF}")
+        return tuple(reasons)
+
+    def _drafts(self, sized: tuple[SizedLeg, ...]) -> list[Draft]:
+        desk = self._desk
+        drafts = []
+        for number, leg in enumerate(sized):
+            asset, amount = reserve(leg)
+            drafts.append(
+                Draft(
+                    instrument=leg.instrument,
+                    client_id=desk.ids.make(desk.next_arbitrage, number, 0),
+                    arbitrage=desk.next_arbitrage,
+                    leg=number,
+                    attempt=0,
+                    side=leg.side,
+                    quantity=leg.quantity,
+                    price=leg.price,
+                    opening=True,
+                    reserve_asset=asset,
+                    reserve=amount,
+                )
+            )
+        return drafts
+
+    def _facts(self, strategy: str, intent: Intent, base: str, free: dict[tuple[str, str], Decimal]) -> Facts:
+        desk = self._desk
+        while self._recent and desk.ts - self._recent[0] >= SECOND_NS:
+            self._recent.popleft()
+        venues = [leg.venue for leg in intent.legs]
+        markets = {venue: desk.market.symbols[venue, intent.symbol] for venue in venues}
+        state = desk.states.of(desk.ts, venues, intent.symbol, strategy)
+        return Facts(
+            ts=desk.ts,
+            state=f"{state.state.value} {state.scope} {state.reason}" if state else "",
+            live_orders=len(desk.orders.live),
+            arbitrages=len(desk.arbitrages),
+            recent_orders=len(self._recent),
+            free=free,
+            mids={venue: Decimal(repr(m.mid)) for venue, m in markets.items() if m.bid > 0.0 and m.ask > 0.0},
+            market_reasons={venue: m.untradable(desk.ts) for venue, m in markets.items()},
+            ages_ns={venue: m.age_ns(desk.ts) for venue, m in markets.items()},
+            worst_exposure=self.worst_exposure(base),
+            dust=abs(desk.dust.get(base, ZERO)),
+        )
+
+    def worst_exposure(self, base: str) -> Decimal:
+        """|exposure| of one asset over all open arbitrages, each at its far end, and what is carried."""
+        total = abs(self._desk.dust.get(base, ZERO))
+        for arbitrage in self._desk.arbitrages.values():
+            if arbitrage.opened.base == base:
+                total += abs(far_end(arbitrage.interval()))
+        return total
+
+    def _open(
+        self,
+        strategy: str,
+        opportunity: int,
+        sighting: Sighting,
+        sized: tuple[SizedLeg, ...],
+        approved: tuple[Approved, ...],
+    ) -> int:
+        desk = self._desk
+        number = desk.next_arbitrage
+        legs = tuple(_plan(a.draft, leg) for a, leg in zip(approved, sized, strict=True))
+        buy = next(leg for leg in legs if leg.side is Side.BUY)
+        residual = sum((leg.net_base for leg in legs), ZERO)
+        edge = residual * buy.expected_price - sum((leg.expected_fee for leg in legs), ZERO)
+        for leg in legs:
+            value = leg.quantity * leg.expected_price
+            edge += value if leg.side is Side.SELL else -value
+        desk.keep(
+            ArbitrageOpened(
+                ts=desk.ts,
+                arbitrage=number,
+                strategy=strategy,
+                opportunity=opportunity,
+                base=sized[0].instrument.base,
+                quote=sized[0].instrument.quote,
+                legs=legs,
+                gross_bps=sighting.gross_bps,
+                net_bps=sighting.net_bps,
+                expected_edge=edge,
+                on_exhausted=self._policy.on_exhausted,
+            )
+        )
+        for one in approved:
+            self._submit(one)
+            self._recent.append(desk.ts)
+        return number
+
+    def _submit(self, approved: Approved) -> SubmitOrder:
+        desk = self._desk
+        draft = approved.draft
+        market = desk.market.symbols[draft.instrument.key]
+        desk.keep(
+            OrderSubmitted(
+                ts=desk.ts,
+                venue=draft.instrument.venue,
+                symbol=draft.instrument.symbol,
+                client_id=draft.client_id,
+                arbitrage=draft.arbitrage,
+                leg=draft.leg,
+                attempt=draft.attempt,
+                side=draft.side,
+                quantity=draft.quantity,
+                price=draft.price,
+                time_in_force=draft.time_in_force.value,
+                opening=draft.opening,
+                reserve_asset=draft.reserve_asset,
+                reserve=draft.reserve,
+                venue_ts=market.stamp_ns,
+            )
+        )
+        order = desk.orders.by_id[draft.client_id]
+        order.sent_ts = desk.ts
+        order.next_query = desk.ts + self._policy.answer_timeout_ms * 1_000_000
+        command = risk.submit(approved)
+        desk.commands.append(command)
+        return command
+
+    # ---- after that ------------------------------------------------------------------------------------------------
+
+    def advance(self, arbitrage: Arbitrage) -> None:
+        """One look at an open arbitrage: hedge what is certain, close what is over, wait for the rest."""
+        desk = self._desk
+        certain = near_end(arbitrage.interval())
+        exposed = bool(certain) and not hedging.is_dust(desk, self._hedges, arbitrage, certain)
+        if exposed:
+            if not arbitrage.unhedged_since:
+                arbitrage.unhedged_since = desk.ts
+            if desk.ts >= arbitrage.next_hedge:
+                self._repair(arbitrage, certain)
+        else:
+            arbitrage.unhedged_since = 0
+        if not arbitrage.live and not exposed:
+            self._close(arbitrage, held=False)
+
+    def _repair(self, arbitrage: Arbitrage, certain: Decimal) -> None:
+        """The next rung for `certain` base too much (or, negative, too little)."""
+        desk = self._desk
+        policy = self._policy
+        state = desk.states.of(desk.ts, (), arbitrage.opened.legs[0].symbol, arbitrage.opened.strategy)
+        if state is not None and state.state is TradingState.HALTED:
+            return self._page(arbitrage, certain, f"halted: {state.reason}")
+        if arbitrage.rung >= self._hedges.rungs:
+            return None if arbitrage.live else self._close(arbitrage, held=True)
+        step = hedging.next_rung(desk, self._hedges, arbitrage, certain, self._readiness)
+        if step is None:  # no book that could be traded on: that is no rung's fault
+            arbitrage.next_hedge = desk.ts + policy.rung_ms * 1_000_000
+            return self._page(arbitrage, certain, "no venue's book can be traded on")
+        desk.keep(step.decided)
+        arbitrage.next_hedge = desk.ts + policy.rung_ms * 1_000_000
+        if step.draft is not None:
+            verdict = risk.check(self._limits, step.facts, (step.draft,))
+            if not isinstance(verdict, Refused):
+                self._submit(verdict[0])
+        return None
+
+    def _page(self, arbitrage: Arbitrage, certain: Decimal, why: str) -> None:
+        """Name exposure that stays too long, once."""
+        desk = self._desk
+        waited = desk.ts - arbitrage.unhedged_since
+        if not arbitrage.paged and waited >= self._policy.hedge_wait_ms * 1_000_000:
+            arbitrage.paged = True
+            self._hold(arbitrage, certain, why)
+
+    def _hold(self, arbitrage: Arbitrage, certain: Decimal, why: str) -> None:
+        desk = self._desk
+        low, high = arbitrage.interval()
+        number, base = arbitrage.opened.arbitrage, arbitrage.opened.base
+        desk.keep(ExposureHeld(ts=desk.ts, arbitrage=number, asset=base, low=low, high=high, reason=why))
+        desk.alert(
+            Severity.CRITICAL,
+            "EXPOSURE_HELD",
+            f"Arbitrage {number} is exposed by {certain} {base}: {why}. Sell or buy it by hand, or wait for a book.",
+        )
+
+    def _close(self, arbitrage: Arbitrage, *, held: bool) -> None:
+        desk = self._desk
+        opened = arbitrage.opened
+        realised, bridge, residual = arbitrage.result(self._mark(arbitrage))
+        hedges = len(arbitrage.hedges())
+        filled = [order.filled for order in arbitrage.leg_orders()]
+        if held:
+            self._hold(arbitrage, residual, "the hedge ladder is exhausted")
+            outcome = Outcome.HELD
+        elif not any(order.filled for order in arbitrage.orders.values()):
+            outcome = Outcome.NOTHING
+        elif hedges:
+            outcome = Outcome.HEDGED
+        else:
+            outcome = Outcome.COMPLETED
+        desk.keep(
+            ArbitrageClosed(
+                ts=desk.ts,
+                arbitrage=opened.arbitrage,
+                strategy=opened.strategy,
+                base=opened.base,
+                quote=opened.quote,
+                outcome=outcome,
+                one_sided=arbitrage.one_sided,
+                quantity=min(filled, default=ZERO),
+                expected_edge=opened.expected_edge,
+                realised_edge=realised,
+                bridge=bridge,
+                residual_base=residual,
+                hedges=hedges,
+                duration_ns=desk.ts - opened.ts,
+            )
+        )
+        buy, sell = sorted(opened.legs, key=lambda leg: leg.side is Side.SELL)[:2]
+        self._cool_until[buy.symbol, buy.venue, sell.venue] = desk.ts + self._policy.cool_off_ms * 1_000_000
+
+    def _mark(self, arbitrage: Arbitrage) -> Decimal:
+        """What one base is worth now: a mid of a leg's venue, else the plan's price."""
+        for leg in arbitrage.opened.legs:
+            market: SymbolMarket = self._desk.market.symbols[leg.venue, leg.symbol]
+            if market.bid > 0.0 and market.ask > 0.0:
+                return Decimal(repr(market.mid))
+        return arbitrage.opened.legs[0].expected_price
+
+
+def _plan(draft: Draft, leg: SizedLeg) -> Leg:
+    value = leg.quantity * leg.expected_price
+    net = leg.quantity * (1 - base_fee(leg.fees, leg.side))
+    return Leg(
+        leg=draft.leg,
+        venue=draft.instrument.venue,
+        symbol=draft.instrument.symbol,
+        side=draft.side,
+        quantity=draft.quantity,
+        cap=draft.price,
+        expected_price=leg.expected_price,
+        expected_fee=value * quote_fee(leg.fees, leg.side),
+        net_base=net if draft.side is Side.BUY else -net,
+        client_id=draft.client_id,
+    )

@@ -1,0 +1,387 @@
+"""What becomes of orders: venues' answers, fills, doubts and the questions that end them.
+
+Every event of an order goes through the table of `core/orders.py`; fills are booked once, by (venue, symbol, trade id).
+An order whose answer is overdue, or whose link was lost, is UNKNOWN and is asked for at growing intervals: status by
+client id, then fills. "No such order" counts as evidence only when the question was sent later than the bound after the
+order; it takes two such answers and a fills query without a trace to conclude that the order never was. An order that
+the venue has closed while our fills do not sum to its figure is asked for its fills until they do.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from tradeserver.core.commands import QueryFills, QueryOrder
+from tradeserver.core.desk import Desk
+from tradeserver.core.events import (
+    CancelRejected,
+    Ending,
+    FillsListed,
+    LinkDown,
+    OrderAccepted,
+    OrderClosed,
+    OrderFilled,
+    OrderRejected,
+    OrdersSent,
+    OrderStatus,
+    OrderUncertain,
+    QueryFailed,
+    SendRefused,
+)
+from tradeserver.core.orders import ENDED, Order, Stimulus
+from tradeserver.core.records import CommissionCorrected, FillBooked, OrderChanged, OrderState, OrderTimed, Severity
+from tradeserver.core.types import ZERO, Charged, Fees, Side
+
+ASK_AGAIN_NS: Final = (200_000_000, 500_000_000, 1_000_000_000, 2_000_000_000, 5_000_000_000)
+ABSENCES_NEEDED: Final = 2
+SECOND_NS: Final = 1_000_000_000
+
+
+class Fates:
+    """See the module."""
+
+    def __init__(self, desk: Desk, answer_timeout_ns: int, unknown_bound_ns: int) -> None:
+        self._desk = desk
+        self._answer_timeout_ns = answer_timeout_ns
+        self._bound_ns = unknown_bound_ns
+        self.touched: dict[int, None] = {}  # arbitrages to look at again
+
+    # ---- the run ---------------------------------------------------------------------------------------------------
+
+    def doubt_all(self, reason: str) -> None:
+        """After a restart whatever was live is in doubt."""
+        for order in list(self._desk.orders.live.values()):
+            order.sent_ts = order.submitted.ts
+            if order.state is OrderState.CLOSING:
+                order.next_query = self._desk.ts
+            else:
+                self._move(order, Stimulus.DOUBT, reason=reason)
+
+    def on_sent(self, event: OrdersSent) -> None:
+        for client_id, sent in zip(event.client_ids, event.sent, strict=True):
+            order = self._desk.orders.by_id.get(client_id)
+            if order is None:
+                continue
+            submitted = order.submitted
+            order.sent_ts = sent
+            order.stages_ns = {
+                "venue_to_frame": max(0, submitted.ts - submitted.venue_ts),
+                "frame_to_decided": event.decided - submitted.ts,
+                "decided_to_wal": event.written - event.decided,
+                "wal_to_sent": sent - event.written,
+            }
+
+    def on_refused_send(self, event: SendRefused) -> None:
+        order = self._desk.orders.by_id.get(event.client_id)
+        if order is not None:
+            self._move(order, Stimulus.REFUSE, code="NOT_SENT", reason=event.reason)
+
+    def on_link_down(self, event: LinkDown) -> None:
+        """Sent and unacknowledged orders on a lost order link are UNKNOWN; without the user stream all are asked for."""
+        if event.channel not in ("orders", "user"):
+            return
+        for order in list(self._desk.orders.live.values()):
+            if order.submitted.venue != event.venue:
+                continue
+            if event.channel == "orders" and order.state is OrderState.SENT:
+                self._move(order, Stimulus.DOUBT, reason=f"order link lost: {event.reason}")
+            order.next_query = self._desk.ts + ASK_AGAIN_NS[0]
+
+    # ---- answers ---------------------------------------------------------------------------------------------------
+
+    def on_accepted(self, event: OrderAccepted) -> None:
+        order = self._find(event.venue, event.client_id, event.venue_order_id)
+        if order is not None:
+            self._acknowledged(order)
+            self._move(order, Stimulus.ACCEPT, venue_order_id=event.venue_order_id)
+
+    def on_rejected(self, event: OrderRejected) -> None:
+        order = self._desk.orders.by_id.get(event.client_id)
+        if order is not None:
+            self._acknowledged(order)
+            self._move(order, Stimulus.REFUSE, code=event.code, reason=event.text)
+
+    def on_uncertain(self, event: OrderUncertain) -> None:
+        order = self._desk.orders.by_id.get(event.client_id)
+        if order is not None:
+            self._move(order, Stimulus.DOUBT, code=event.code, reason=event.text)
+
+    def on_cancel_rejected(self, event: CancelRejected) -> None:
+        """Probably filled: ask."""
+        order = self._desk.orders.by_id.get(event.client_id)
+        if order is not None and order.live:
+            order.next_query = self._desk.ts
+
+    def on_closed(self, event: OrderClosed) -> None:
+        order = self._find(event.venue, event.client_id, event.venue_order_id)
+        if order is not None:
+            self._acknowledged(order)
+            self._close(order, event.ending, event.executed, event.venue_order_id, event.reason)
+
+    def on_status(self, event: OrderStatus) -> None:
+        order = self._desk.orders.by_id.get(event.client_id)
+        if order is None:
+            return
+        if event.found:
+            order.absences = 0
+            if event.ending is not None:
+                self._close(order, event.ending, event.executed, event.venue_order_id, "found by query")
+            else:
+                self._move(order, Stimulus.RESUME, venue_order_id=event.venue_order_id, reason="found by query")
+                if event.executed > order.filled:
+                    self._ask_fills(order)
+        elif order.state is OrderState.UNKNOWN and self._late_enough(order, event.asked_ts):
+            order.absences += 1
+            self._conclude(order)
+
+    def on_fills(self, event: FillsListed) -> None:
+        trace = False
+        for fill in event.fills:
+            self.on_fill(fill)
+            owner = self._find(fill.venue, fill.client_id, fill.venue_order_id)
+            trace = trace or owner is None or owner.client_id == event.client_id
+        order = self._desk.orders.by_id.get(event.client_id)
+        if order is None or order.state is not OrderState.UNKNOWN or not self._late_enough(order, event.asked_ts):
+            return
+        order.fills_absent = not trace
+        self._conclude(order)
+
+    def on_failed(self, event: QueryFailed) -> None:
+        """Could not ask: that says nothing; the timers ask again."""
+
+    # ---- fills -----------------------------------------------------------------------------------------------------
+
+    def on_fill(self, event: OrderFilled) -> bool:
+        """Book it unless it is booked; True where it was new."""
+        desk = self._desk
+        order = self._find(event.venue, event.client_id, event.venue_order_id)
+        if desk.orders.seen((event.venue, event.symbol, event.trade_id)):
+            if order is not None and event.commission is not None:
+                self._correct(order, event)
+            return False
+        if order is not None:
+            self._acknowledged(order)
+            if not order.first_fill_ts:
+                order.first_fill_ts = desk.ts
+        commission, asset = event.commission, event.commission_asset
+        expected = commission is None
+        if commission is None:
+            commission, asset = self._expected_commission(event)
+        desk.keep(
+            FillBooked(
+                ts=desk.ts,
+                venue=event.venue,
+                symbol=event.symbol,
+                client_id=order.client_id if order is not None else event.client_id,
+                arbitrage=order.submitted.arbitrage if order is not None else 0,
+                leg=order.submitted.leg if order is not None else 0,
+                side=event.side,
+                trade_id=event.trade_id,
+                venue_order_id=event.venue_order_id,
+                price=event.price,
+                quantity=event.quantity,
+                commission=commission,
+                commission_asset=asset,
+                commission_expected=expected,
+                maker=event.maker,
+                venue_ts=event.venue_ts,
+            )
+        )
+        if order is None:
+            desk.alert(
+                Severity.WARNING,
+                "FOREIGN_FILL",
+                f"{event.venue} filled {event.quantity:f} {event.symbol} for an order that is not in the log.",
+            )
+            return True
+        self._after_fill(order, event)
+        return True
+
+    def _after_fill(self, order: Order, event: OrderFilled) -> None:
+        self.touched[order.submitted.arbitrage] = None
+        if order.state is OrderState.REFUSED:
+            self._move(order, Stimulus.RESUME, venue_order_id=event.venue_order_id, reason="a fill after a refusal")
+        elif order.state is OrderState.UNKNOWN:
+            self._move(order, Stimulus.RESUME, venue_order_id=event.venue_order_id, reason="a fill")
+        elif order.state is OrderState.CLOSING:
+            self._settle(order)
+        if order.filled > order.submitted.quantity:
+            self._desk.alert(
+                Severity.CRITICAL,
+                "OVERFILL",
+                f"Order {order.client_id} at {event.venue} filled {order.filled:f} of {order.submitted.quantity:f}.",
+            )
+            order.next_query = self._desk.ts
+
+    def _expected_commission(self, event: OrderFilled) -> tuple[Decimal, str]:
+        """What this fill should cost, until the venue says it."""
+        base, _, quote = event.symbol.partition("/")
+        fees: Fees | None = self._desk.fees.get((event.venue, event.symbol))
+        if fees is None:
+            return ZERO, quote
+        rate = fees.maker if event.maker else fees.taker
+        if fees.charged is Charged.RECEIVED and event.side is Side.BUY:
+            return event.quantity * rate, base
+        return event.quantity * event.price * rate, quote
+
+    def _correct(self, order: Order, event: OrderFilled) -> None:
+        """The venue's own commission replaces the computed one."""
+        for booked in order.fills:
+            if booked.trade_id == event.trade_id and booked.commission_expected and event.commission is not None:
+                self._desk.keep(
+                    CommissionCorrected(
+                        ts=self._desk.ts,
+                        venue=event.venue,
+                        symbol=event.symbol,
+                        client_id=order.client_id,
+                        trade_id=event.trade_id,
+                        commission=event.commission,
+                        commission_asset=event.commission_asset,
+                    )
+                )
+                return
+
+    # ---- closing ---------------------------------------------------------------------------------------------------
+
+    def _close(self, order: Order, ending: Ending, executed: Decimal, venue_order_id: str, reason: str) -> None:
+        if ending is Ending.REJECTED and not executed and not order.filled:
+            self._move(order, Stimulus.REFUSE, venue_order_id=venue_order_id, code="REJECTED", reason=reason)
+            return
+        if self._desk.orders.next_state(order, Stimulus.CLOSE) is None:
+            return
+        order.ending = ending
+        if executed == order.filled:
+            self._change(order, ENDED[ending], executed, venue_order_id, "", reason)
+        else:
+            self._change(order, OrderState.CLOSING, executed, venue_order_id, "", reason)
+            order.next_query = self._desk.ts + ASK_AGAIN_NS[0]
+            order.queries = 0
+
+    def _settle(self, order: Order) -> None:
+        """A closing order whose fills are complete is over."""
+        if order.executed == order.filled:
+            full = order.filled == order.submitted.quantity
+            ending = order.ending or (Ending.FILLED if full else Ending.EXPIRED)
+            self._change(order, ENDED[ending], order.executed, "", "", "fills complete")
+
+    def _move(
+        self, order: Order, stimulus: Stimulus, *, venue_order_id: str = "", code: str = "", reason: str = ""
+    ) -> None:
+        state = self._desk.orders.next_state(order, stimulus)
+        if state is not None:
+            self._change(order, state, order.executed, venue_order_id, code, reason)
+
+    def _change(
+        self, order: Order, state: OrderState, executed: Decimal, venue_order_id: str, code: str, reason: str
+    ) -> None:
+        desk = self._desk
+        submitted = order.submitted
+        desk.keep(
+            OrderChanged(
+                ts=desk.ts,
+                venue=submitted.venue,
+                symbol=submitted.symbol,
+                client_id=submitted.client_id,
+                arbitrage=submitted.arbitrage,
+                leg=submitted.leg,
+                state=state,
+                executed=executed,
+                venue_order_id=venue_order_id,
+                code=code,
+                reason=reason,
+            )
+        )
+        self.touched[submitted.arbitrage] = None
+        if state is OrderState.UNKNOWN:
+            order.next_query = desk.ts + ASK_AGAIN_NS[0]
+            order.queries = 0
+        elif not order.live:
+            self._finished(order)
+
+    def _finished(self, order: Order) -> None:
+        """Tell its stages; fetch commissions that were computed only."""
+        desk = self._desk
+        order.next_query = 0
+        submitted = order.submitted
+        if any(f.commission_expected for f in order.fills):
+            self._ask_fills(order)
+        if order.stages_ns:
+            stages = dict(order.stages_ns)
+            if order.accepted_ts:
+                stages["sent_to_ack"] = max(0, order.accepted_ts - order.sent_ts)
+            if order.first_fill_ts:
+                stages["ack_to_fill"] = order.first_fill_ts - order.accepted_ts
+            desk.keep(
+                OrderTimed(
+                    ts=desk.ts,
+                    venue=submitted.venue,
+                    symbol=submitted.symbol,
+                    client_id=submitted.client_id,
+                    arbitrage=submitted.arbitrage,
+                    stages_ns=stages,
+                )
+            )
+
+    # ---- questions -------------------------------------------------------------------------------------------------
+
+    def ask_due(self) -> None:
+        """Overdue answers become doubts, doubts become questions."""
+        now = self._desk.ts
+        for order in list(self._desk.orders.live.values()):
+            if order.next_query and now >= order.next_query:
+                if order.state is OrderState.SENT and now >= order.sent_ts + self._answer_timeout_ns:
+                    self._move(order, Stimulus.DOUBT, reason="no answer in time")
+                self._ask(order)
+
+    def _ask(self, order: Order) -> None:
+        submitted = order.submitted
+        if order.state is OrderState.CLOSING:
+            self._ask_fills(order)
+        else:
+            self._desk.commands.append(
+                QueryOrder(
+                    venue=submitted.venue,
+                    symbol=submitted.symbol,
+                    client_id=submitted.client_id,
+                    venue_order_id=order.venue_order_id,
+                )
+            )
+            if order.state is OrderState.UNKNOWN and self._late_enough(order, self._desk.ts):
+                self._ask_fills(order)
+        order.next_query = self._desk.ts + ASK_AGAIN_NS[min(order.queries, len(ASK_AGAIN_NS) - 1)]
+        order.queries += 1
+
+    def _ask_fills(self, order: Order) -> None:
+        submitted = order.submitted
+        self._desk.commands.append(
+            QueryFills(
+                venue=submitted.venue,
+                symbol=submitted.symbol,
+                client_id=submitted.client_id,
+                venue_order_id=order.venue_order_id,
+                since=submitted.ts - SECOND_NS,
+            )
+        )
+
+    def _late_enough(self, order: Order, asked_ts: int) -> bool:
+        """Whether a question sent then could not have overtaken the order."""
+        return asked_ts >= max(order.sent_ts, order.submitted.ts) + self._bound_ns
+
+    def _conclude(self, order: Order) -> None:
+        if order.absences >= ABSENCES_NEEDED and order.fills_absent and not order.filled:
+            self._move(order, Stimulus.ABSENT, code="ABSENT", reason="no query and no fill shows it after the bound")
+
+    def _find(self, venue: str, client_id: str, venue_order_id: str) -> Order | None:
+        orders = self._desk.orders
+        order = orders.by_id.get(client_id)
+        if order is None and venue_order_id:
+            order = orders.by_id.get(orders.by_venue_id.get((venue, venue_order_id), ""))
+        return order
+
+    def _acknowledged(self, order: Order) -> None:
+        if not order.accepted_ts:
+            order.accepted_ts = self._desk.ts
+
+    def next_deadline(self) -> int:
+        return min((o.next_query for o in self._desk.orders.live.values() if o.next_query), default=0)

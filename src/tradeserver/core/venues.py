@@ -1,0 +1,206 @@
+"""Is a venue ready to open on? One reconciling path for the first start, a restart and every gap of its user stream.
+
+DOWN -> RESOLVING: rules, fees and both private links are there; open orders are listed and every live order of ours is
+asked for. RESOLVING -> COUNTING: no order of ours is live at the venue; the account is asked for. COUNTING -> READY:
+the snapshot, asked after the last fill, agrees with the ledger, or the difference is named and booked as external.
+Losing a private link leads back to DOWN. While a venue is not READY nothing is opened on it; hedges and cancels go.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from decimal import Decimal
+
+from tradeserver.core.commands import QueryOpenOrders, RequestAccount
+from tradeserver.core.desk import Desk
+from tradeserver.core.events import (
+    AccountSnapshot,
+    FeesLoaded,
+    InstrumentsLoaded,
+    LinkDown,
+    LinkUp,
+    OpenOrdersListed,
+    QueryFailed,
+)
+from tradeserver.core.records import BalanceBooked, Severity
+from tradeserver.core.types import BPS, ZERO
+
+PRIVATE = ("user", "orders")
+RETRY_NS = 1_000_000_000
+
+
+class Phase(enum.Enum):
+    """How far the conversation with a venue has come."""
+
+    DOWN = "down"
+    RESOLVING = "resolving"
+    COUNTING = "counting"
+    READY = "ready"
+
+
+class VenueDesk:
+    """One venue's progress."""
+
+    __slots__ = ("asked", "fees", "instruments", "last_fill", "links", "listed", "name", "phase")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.phase = Phase.DOWN
+        self.links: dict[str, bool] = {}
+        self.instruments = False
+        self.fees = False
+        self.listed = False  # open orders came since the last DOWN
+        self.asked = 0  # when the query that we wait for was sent
+        self.last_fill = 0
+
+    def missing(self) -> str:
+        """What is still needed before orders may be reconciled."""
+        if not self.instruments:
+            return "no trading rules yet"
+        for link in PRIVATE:
+            if not self.links.get(link):
+                return f"{link} link is down"
+        return "" if self.fees else "no fees yet"
+
+
+class Readiness:
+    """All venues' progress."""
+
+    def __init__(self, desk: Desk, venues: Sequence[str]) -> None:
+        self._desk = desk
+        self.venues = {name: VenueDesk(name) for name in venues}
+
+    def why_not(self, venue: str) -> str:
+        """Why nothing may be opened there, or ""."""
+        desk = self.venues[venue]
+        return "" if desk.phase is Phase.READY else desk.missing() or desk.phase.value
+
+    def ready(self) -> bool:
+        return all(v.phase is Phase.READY for v in self.venues.values())
+
+    def reachable(self, venue: str) -> bool:
+        """Whether an order could be sent and its fate heard."""
+        return not self.venues[venue].missing()
+
+    # ---- events ----------------------------------------------------------------------------------------------------
+
+    def on_instruments(self, event: InstrumentsLoaded) -> None:
+        self.venues[event.venue].instruments = True
+
+    def on_fees(self, event: FeesLoaded) -> None:
+        self.venues[event.venue].fees = True
+        for symbol, fees in event.fees.items():
+            self._desk.fees[event.venue, symbol] = fees
+            self._desk.taker_bps[event.venue, symbol] = float(fees.taker * BPS)
+
+    def on_link(self, event: LinkUp | LinkDown) -> None:
+        venue = self.venues[event.venue]
+        up = isinstance(event, LinkUp)
+        venue.links[event.channel] = up
+        if not up and event.channel in PRIVATE:
+            venue.phase = Phase.DOWN
+            venue.listed = False
+
+    def on_fill(self, venue: str) -> None:
+        self.venues[venue].last_fill = self._desk.ts
+
+    def on_failed(self, event: QueryFailed) -> None:
+        if event.query in ("QueryOpenOrders", "RequestAccount"):
+            self.venues[event.venue].asked = self._desk.ts + RETRY_NS  # `advance` asks again then
+
+    def on_open_orders(self, event: OpenOrdersListed) -> None:
+        """Ours that are unknown to the log are named; foreign ones are reported and left alone."""
+        venue = self.venues[event.venue]
+        if venue.phase is not Phase.RESOLVING:
+            return
+        venue.listed = True
+        for order in event.orders:
+            if order.client_id in self._desk.orders.by_id:
+                continue
+            ours = self._desk.ids.ours(order.client_id)
+            self._desk.alert(
+                Severity.CRITICAL if ours else Severity.WARNING,
+                "ORPHAN_ORDER" if ours else "FOREIGN_ORDER",
+                f"{event.venue} holds an open order {order.client_id or order.venue_order_id} on {order.symbol} "
+                + ("that bears our tag but is not in the log." if ours else "that is not ours; it is left alone."),
+            )
+
+    def on_account(self, event: AccountSnapshot) -> None:
+        for asset, balance in event.balances.items():
+            self._desk.ledger.reported[event.venue, asset] = balance
+        venue = self.venues[event.venue]
+        if venue.phase is not Phase.COUNTING:
+            return
+        if event.asked_ts < venue.last_fill:
+            venue.asked = 0  # a fill came after the question: ask again
+            return
+        self._compare(event)
+        venue.phase = Phase.READY
+
+    def _compare(self, event: AccountSnapshot) -> None:
+        desk = self._desk
+        known = {asset: total for (venue, asset), total in desk.ledger.totals.items() if venue == event.venue}
+        opening = not known
+        totals = {asset: b.free + b.locked for asset, b in event.balances.items()}
+        for asset in dict.fromkeys((*totals, *known)):
+            total, booked = totals.get(asset, ZERO), known.get(asset, ZERO)
+            if total == booked:
+                continue
+            desk.keep(
+                BalanceBooked(
+                    ts=desk.ts,
+                    venue=event.venue,
+                    asset=asset,
+                    total=total,
+                    previous=booked,
+                    reason="opening" if opening else "external",
+                )
+            )
+            if not opening:
+                self._name(event.venue, asset, total - booked)
+
+    def _name(self, venue: str, asset: str, difference: Decimal) -> None:
+        self._desk.alert(
+            Severity.WARNING,
+            "BALANCE_EXTERNAL",
+            f"{venue} holds {difference:+f} {asset} that no fill of ours explains; booked as external.",
+        )
+
+    # ---- progress --------------------------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Move every venue as far as it can go now."""
+        desk = self._desk
+        for venue in self.venues.values():
+            if venue.phase is Phase.READY:
+                continue
+            if venue.phase is Phase.DOWN:
+                if venue.missing():
+                    continue
+                venue.phase = Phase.RESOLVING
+                venue.asked = 0
+                for order in desk.orders.live.values():
+                    if order.submitted.venue == venue.name:
+                        order.next_query = desk.ts
+            if venue.phase is Phase.RESOLVING:
+                live = any(o.submitted.venue == venue.name for o in desk.orders.live.values())
+                if venue.listed and not live:
+                    venue.phase = Phase.COUNTING
+                    venue.asked = 0
+                elif not venue.listed and self._due(venue):
+                    desk.commands.append(QueryOpenOrders(venue=venue.name))
+            if venue.phase is Phase.COUNTING and self._due(venue):
+                desk.commands.append(RequestAccount(venue=venue.name))
+
+    def _due(self, venue: VenueDesk) -> bool:
+        """Whether to ask now: never asked, or a failed or unanswered question's retry time has come."""
+        now = self._desk.ts
+        if venue.asked and now < venue.asked:
+            return False
+        venue.asked = now + 5 * RETRY_NS
+        return True
+
+    def next_deadline(self) -> int:
+        waiting = [v.asked for v in self.venues.values() if v.phase is not Phase.READY and v.asked]
+        return min(waiting, default=0)
