@@ -1,7 +1,7 @@
 """The desk: all state that records change, and the one function that changes it.
 
-`keep` applies a record and puts it into the step's output; recovery calls `apply` alone. So a restart is a fold over the
-log with the very code that ran live. Market data, fees and links are not here for keeping: they come anew from the
+`keep` applies a record and puts it into the step's output; recovery calls `apply` alone. So a restart is a fold over
+the log with the very code that ran live. Market data, fees and links are not here for keeping: they come anew from the
 venues. `records` and `commands` are the step's output; `ts` is its time.
 """
 
@@ -37,7 +37,7 @@ from tradeserver.core.records import (
     StateChanged,
 )
 from tradeserver.core.states import States
-from tradeserver.core.types import ZERO, Fees, Key
+from tradeserver.core.types import ZERO, Fees, Key, Side
 
 CLOSED_KEPT: Final = 500
 
@@ -114,7 +114,7 @@ class Desk:
             self.orders.apply_fill(record)
             if record.arbitrage:  # ours, too old to be remembered: its base is exposure that nobody planned
                 self._carry(
-                    record.symbol.partition("/")[0], record.quantity * (1 if record.side.value == "buy" else -1)
+                    record.symbol.partition("/")[0], record.quantity * (1 if record.side is Side.BUY else -1)
                 )
         else:
             self.ledger.release(order)

@@ -99,7 +99,7 @@ class Engine:
             for symbol in symbols:
                 self.market.add((venue, symbol))
         for strategy in strategies:
-            for key in strategy.keys():
+            for key in strategy.books():
                 self._strategies.setdefault(key, []).append(strategy)
         self._handlers: dict[type, Callable[[Any], object]] = {
             RunBegan: self._on_began,
@@ -134,8 +134,9 @@ class Engine:
         """Everything that follows from one event."""
         desk = self.desk
         desk.ts = event.ts
-        desk.records = records = []
-        desk.commands = commands = []
+        records: list[Record] = []
+        commands: list[Command] = []
+        desk.records, desk.commands = records, commands
         changed = self.market.on_event(event, records)
         handler = self._handlers.get(type(event))
         if handler is not None:
@@ -215,7 +216,11 @@ class Engine:
         for state in desk.states.expired(desk.ts):
             desk.keep(
                 StateChanged(
-                    ts=desk.ts, scope=state.scope, state=TradingState.RUNNING, reason=state.reason, by="expiry"
+                    ts=desk.ts,
+                    scope=state.scope,
+                    state=TradingState.RUNNING,
+                    reason=state.reason,
+                    by="expiry",
                 )
             )
         if self._halt_at and desk.ts >= self._halt_at:

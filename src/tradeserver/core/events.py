@@ -1,7 +1,7 @@
 """Everything that can happen to us: the only input of `Engine.step`.
 
-Every event carries `ts`, our nanoseconds (the run's clock: wall time anchored once, then monotonic). Events that a venue
-stamped also carry `venue_ts`, its nanoseconds, 0 where it sent none. Events are frozen and say what was seen, not
+Every event carries `ts`, our nanoseconds (the run's clock: wall time anchored once, then monotonic). Events that a
+venue stamped also carry `venue_ts`, its nanoseconds, 0 where it sent none. Events are frozen and say what was seen, not
 what it means. Prices and quantities of market data are floats, of orders and balances `Decimal`.
 """
 
@@ -166,7 +166,10 @@ class OrderUncertain(OrderEvent, frozen=True, tag=True, kw_only=True):
 
 
 class OrderFilled(OrderEvent, frozen=True, tag=True, kw_only=True):
-    """One fill. The key (venue, symbol, trade_id) is unique. `commission` is None where the venue does not say (KuCoin)."""
+    """One fill. The key (venue, symbol, trade_id) is unique.
+
+    `commission` is None where the venue does not say (KuCoin's stream).
+    """
 
     symbol: str
     side: Side
@@ -219,7 +222,10 @@ class OrderStatus(OrderEvent, frozen=True, tag=True, kw_only=True):
 
 
 class FillsListed(OrderEvent, frozen=True, tag=True, kw_only=True):
-    """The answer to a `QueryFills`: every fill that the venue shows. `client_id` is empty for a query by symbol and time."""
+    """The answer to a `QueryFills`: every fill that the venue shows.
+
+    `client_id` is empty for a query by symbol and time.
+    """
 
     symbol: str
     asked_ts: int
@@ -246,7 +252,10 @@ class OpenOrdersListed(VenueEvent, frozen=True, tag=True, kw_only=True):
 
 
 class QueryFailed(OrderEvent, frozen=True, tag=True, kw_only=True):
-    """We could not ask, or the answer was no answer. Says nothing about the order. `query` is the command's class name."""
+    """We could not ask, or the answer was no answer. Says nothing about the order.
+
+    `query` is the command's class name.
+    """
 
     query: str
     symbol: str

@@ -78,7 +78,7 @@ class Fates:
             self._move(order, Stimulus.REFUSE, code="NOT_SENT", reason=event.reason)
 
     def on_link_down(self, event: LinkDown) -> None:
-        """Sent and unacknowledged orders on a lost order link are UNKNOWN; without the user stream all are asked for."""
+        """Sent, unacknowledged orders on a lost order link are UNKNOWN; without the user stream all are asked for."""
         if event.channel not in ("orders", "user"):
             return
         for order in list(self._desk.orders.live.values()):

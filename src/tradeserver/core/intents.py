@@ -61,7 +61,7 @@ class Strategy(Protocol):
 
     name: str
 
-    def keys(self) -> Sequence[Key]:
+    def books(self) -> Sequence[Key]:
         """The books that it wants to be called for."""
         ...
 

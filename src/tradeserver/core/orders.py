@@ -2,8 +2,8 @@
 
 An order is changed by records only (`apply_*`), live and in recovery alike. Fills only add: a fill of a finished order
 counts, and re-opens exposure. An order is settled when the venue says that it is over *and* our fills sum to the
-venue's executed quantity; until then it is CLOSING and its fills are asked for. UNKNOWN means that it may be live or may
-never have been; only evidence ends it. Events older than the order's state are ignored and counted.
+venue's executed quantity; until then it is CLOSING and its fills are asked for. UNKNOWN means that it may be live or
+may never have been; only evidence ends it. Events older than the order's state are ignored and counted.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ class OpportunityClosed(Record, frozen=True, tag=True, kw_only=True):
 
 
 class BalanceBooked(Record, frozen=True, tag=True, kw_only=True):
-    """The ledger took the venue's absolute figure: at the first start, or for a difference that no fill of ours explains."""
+    """The ledger took the venue's absolute figure: at the first start, or for a difference that no fill explains."""
 
     venue: str
     asset: str

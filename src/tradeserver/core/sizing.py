@@ -2,7 +2,7 @@
 
 The quantity is a multiple of every leg's lot. A buy whose commission is charged in base is grossed up, so that what
 arrives is what the other leg sells, within one lot; carried dust is netted into it. Quantities round down (the gross-up
-rounds up, inside the limits), buy caps down, sell floors up. Pure functions; they look at nothing that is not passed in.
+rounds up, inside the limits), buy caps down, sell floors up. Pure functions; they look at nothing but their arguments.
 """
 
 from __future__ import annotations

@@ -42,9 +42,9 @@ class States:
         scopes.update((f"venue:{venue}", None) for venue in venues)
         worst: StateChanged | None = None
         for entry in self._entries.values():
-            if entry.scope in scopes and (not entry.until or ts < entry.until):
-                if worst is None or SEVERITY[entry.state] > SEVERITY[worst.state]:
-                    worst = entry
+            applies = entry.scope in scopes and (not entry.until or ts < entry.until)
+            if applies and (worst is None or SEVERITY[entry.state] > SEVERITY[worst.state]):
+                worst = entry
         return worst
 
     def expired(self, ts: int) -> list[StateChanged]:

@@ -52,7 +52,7 @@ class CrossArb:
         self._others = {v: tuple(o for o in venues if o != v) for v in venues}
         self._watched: set[tuple[str, str, str]] = set()  # asked for membership only, never iterated
 
-    def keys(self) -> Sequence[Key]:
+    def books(self) -> Sequence[Key]:
         return [(venue, symbol) for venue in self._venues for symbol in self._symbols]
 
     def on_market(self, view: View, changed: SymbolMarket, ts: int) -> Sequence[Sighting]:
@@ -114,7 +114,10 @@ class CrossArb:
 def sweep(
     asks: Iterator[Level], bids: Iterator[Level], ratio: float, most: float
 ) -> tuple[float, float, float, float, float]:
-    """Walk both books while bid / ask >= `ratio`: (quantity, cost, proceeds, worst ask, worst bid), `most` base at most."""
+    """Walk both books while bid / ask >= `ratio`, `most` base at most.
+
+    Returns (quantity, cost, proceeds, worst ask, worst bid).
+    """
     quantity = cost = proceeds = worst_ask = worst_bid = 0.0
     ask, ask_left = next(asks, (0.0, 0.0))
     bid, bid_left = next(bids, (0.0, 0.0))
