@@ -215,10 +215,10 @@ class SymbolMarket:
 
 
 def _newer(quote: BestQuote, update_id: int, venue_ts: int) -> bool:
-    """Whether a quote says more than what has this update id and venue stamp."""
+    """Whether a quote says more than what has this update id and venue stamp: by ids, else stamps, else arrival."""
     if quote.update_id and update_id:
         return quote.update_id > update_id
-    return quote.venue_ts > venue_ts
+    return quote.venue_ts > venue_ts or not quote.venue_ts
 
 
 def _same_top(book: Book, quote: BestQuote) -> bool:
