@@ -454,9 +454,7 @@ def test_visible_takes_the_newer_quote_and_what_lies_strictly_behind_it() -> Non
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[int, str, float]]:
-    steps = st.tuples(
-        st.integers(1, 900), st.sampled_from(["delta", "quote", "cross", "old"]), st.sampled_from([0.0, 1.0])
-    )
+    kinds = st.sampled_from(["delta", "quote", "cross", "old"])
     steps = st.tuples(st.integers(1, 900), kinds, st.sampled_from([0.0, 1.0]))
     found, ms = [], 0
     for gap, what, quantity in draw(st.lists(steps, max_size=15)):
