@@ -1,0 +1,48 @@
+# One command for each thing a person does here. `make` alone lists them.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check acceptance lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+# The lock files pin every package by hash; the project itself is installed last, without looking for more.
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tradeserver needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/run.stamp ## the whole daemon against a simulated Binance and KuCoin; ARGS="--duration 60 --json FILE"
+	$(BIN)/tradeserver demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## all tests
+	$(BIN)/python -m pytest -m "not system" $(ARGS)
+	$(BIN)/python -m pytest -m system -p no:randomly $(ARGS)
+
+check: $(VENV)/dev.stamp ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+acceptance: $(VENV)/dev.stamp ## what must be seen, one verdict a line (needs the shared protocol data)
+	$(BIN)/python -m tradeserver.lab.acceptance $(ARGS)
+
+lock: ## renew the lock files (needs uv)
+	uv pip compile pyproject.toml --extra demo --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements/run.txt
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements/build.txt
+
+clean: ## everything that can be made again
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache state
