@@ -50,7 +50,7 @@ class RateBudget:
         window.limit, window.interval_ns = limit, interval_ns
 
     def observe(self, scope: str, used: int, ts: int, resets: int = 0) -> None:
-        """The server says that `used` is spent. Without `resets` the window ends at the next multiple of its interval."""
+        """The server says that `used` is spent. Without `resets` the window ends at its next aligned boundary."""
         window = self._windows.get(scope)
         if window is None:
             return
@@ -108,8 +108,12 @@ class RateBudget:
         return window.used + window.ahead
 
     def _roll(self, window: Window, ts: int) -> None:
-        if window.resets and ts >= window.resets:
-            window.used, window.resets = 0, 0
+        """Past its end a window is empty. What is on its way is forgotten with it: a send that was refused in the end
+        has no answer, and must not count for ever."""
+        if window.resets == 0 and window.ahead:
+            window.resets = self._next_boundary(window.interval_ns, ts)
+        elif window.resets and ts >= window.resets:
+            window.used = window.ahead = window.resets = 0
 
     def _next_boundary(self, interval_ns: int, ts: int) -> int:
         if interval_ns == 0:

@@ -75,7 +75,7 @@ class ErrorTable:
 def order_outcome(
     row: ErrorRow, *, venue: str, channel: str, client_id: str, code: str, text: str, ts: int
 ) -> Sequence[Event]:
-    """What an error says about the order that it answers: rejected or uncertain, and a fault where a person must know."""
+    """What an error says about the order that it answers: rejected or uncertain, and a fault for a person to see."""
     events: list[Event] = []
     if row.order in (Fault.UNKNOWN, Fault.GONE, Fault.BACKOFF):
         events.append(OrderUncertain(ts=ts, venue=venue, client_id=client_id, code=code, text=text))

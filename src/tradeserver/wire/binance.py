@@ -14,7 +14,7 @@ filters.md, enums.md.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -24,6 +24,8 @@ N = TypeVar("N")
 
 D = TypeVar("D")
 """The payload type of an envelope."""
+
+BuyOrSell = Literal["BUY", "SELL"]
 
 RequestId = int | str | None
 """An id is an int64, a string of at most 36 characters, or null, and is echoed as it came."""
@@ -245,7 +247,7 @@ class OrderAnswer(Struct, Generic[N], kw_only=True, rename="camel", omit_default
     status: str | UnsetType = UNSET
     time_in_force: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
-    side: str | UnsetType = UNSET
+    side: BuyOrSell | UnsetType = UNSET
     stop_price: N | UnsetType = UNSET
     iceberg_qty: N | UnsetType = UNSET
     strategy_id: int | UnsetType = UNSET
@@ -277,7 +279,7 @@ class CancelAnswer(Struct, Generic[N], kw_only=True, rename="camel", omit_defaul
     status: str
     time_in_force: str
     type: str
-    side: str
+    side: BuyOrSell
     stop_price: N | UnsetType = UNSET
     trailing_delta: int | UnsetType = UNSET
     trailing_time: int | UnsetType = UNSET
@@ -334,7 +336,7 @@ class OrderReport(Struct, Generic[N], kw_only=True, rename="camel", omit_default
     status: str
     time_in_force: str
     type: str
-    side: str
+    side: BuyOrSell
     stop_price: N | UnsetType = UNSET
     trailing_delta: int | UnsetType = UNSET
     trailing_time: int | UnsetType = UNSET
@@ -671,7 +673,7 @@ class ExecutionReport(Struct, Generic[N], tag_field="e", tag="executionReport", 
     event_time: int = field(name="E")
     symbol: str = field(name="s")
     client_order_id: str = field(name="c")
-    side: str = field(name="S")
+    side: BuyOrSell = field(name="S")
     order_type: str = field(name="o")
     time_in_force: str = field(name="f")
     quantity: N = field(name="q")

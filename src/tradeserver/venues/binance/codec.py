@@ -1,0 +1,227 @@
+"""Binance spot as a codec: the parts joined. Which part owns what:
+
+- `setup`: trading rules, clock, commission; `market`: public streams and books; `private`: log-on, user events, order
+  entry over the WS API; `reads`: questions over REST; `rest`: requests and answers as such.
+
+Order of a start: `start` asks for rules and time; with the rules known the market channel is opened; with rules and
+clock known, and a key, "user" and "orders" too. Without a key there is only "market".
+
+Each connection is renewed a little before the venue's 24 hours end, at a different time each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tradeserver.core.commands import (
+    ArmDeadMan,
+    CancelAll,
+    CancelOrder,
+    Command,
+    QueryFills,
+    QueryOpenOrders,
+    QueryOrder,
+    RequestAccount,
+    RequestSnapshot,
+    SubmitOrder,
+)
+from tradeserver.core.events import Event
+from tradeserver.venues.base import Connect, Credentials, HttpRequest, OpenChannel, Outgoing, Reset, WsMessage
+from tradeserver.venues.binance.errors import REFRESH_RULES, SYNC_CLOCK
+from tradeserver.venues.binance.market import CHANNEL as MARKET
+from tradeserver.venues.binance.market import MarketStreams
+from tradeserver.venues.binance.private import ORDERS, USER, PrivateLinks
+from tradeserver.venues.binance.reads import WEIGHTS, Reads
+from tradeserver.venues.binance.rest import Rest
+from tradeserver.venues.binance.rules import VENUE, native_of
+from tradeserver.venues.binance.settings import BinanceSettings
+from tradeserver.venues.binance.setup import Setup
+from tradeserver.venues.binance.signing import signer
+from tradeserver.venues.budget import RateBudget
+from tradeserver.venues.clock import ClockSampler
+from tradeserver.venues.errors import ErrorRow
+
+_MINUTE: Final = 60_000_000_000
+LIFETIME_NS: Final = {MARKET: 1_380 * _MINUTE, USER: 1_395 * _MINUTE, ORDERS: 1_410 * _MINUTE}
+"""How long a connection is used; the venue ends it after 24 h (1,440 minutes)."""
+
+
+class BinanceCodec:
+    """`venues.base.Codec` for Binance spot. `symbols` are ours ("BTC/USDT"); no `credentials`: market data only."""
+
+    venue = VENUE
+
+    def __init__(
+        self, settings: BinanceSettings, symbols: Sequence[str], credentials: Credentials | None = None
+    ) -> None:
+        self.outgoing: list[Outgoing] = []
+        self.budget = RateBudget(VENUE)
+        self._names = {native_of(symbol): symbol for symbol in symbols}
+        self._clock = ClockSampler(VENUE)
+        key = signer(credentials) if credentials else None
+        self._rest = Rest(settings, credentials, key, self.budget, self._clock)
+        self._rest.on_error = self._on_error
+        self._setup = Setup(
+            settings, symbols, self._rest, self.budget, self._clock, self.outgoing, with_fees=key is not None
+        )
+        self.market = MarketStreams(settings, symbols, self._rest, self.budget, self.outgoing)
+        self._reads = Reads(settings, symbols, self._rest, self.outgoing, self._name)
+        self._private: PrivateLinks | None = None
+        if credentials is not None and key is not None:
+            self._private = PrivateLinks(
+                settings,
+                credentials,
+                key,
+                self.budget,
+                self._clock,
+                self.outgoing,
+                self._name,
+                self._on_error,
+                self._ask_account,
+            )
+        self._asked_for: list[str] = []  # channels that we asked the session to keep open
+        self._renew_at: dict[str, int] = {}
+        self._now = 0  # the newest `ts` heard: at most a tick old
+
+    # ---- life ----
+
+    def start(self, ts: int) -> Sequence[Event]:
+        """Ask for rules and time; see `venues.base.Codec`."""
+        self._setup.tick(ts)
+        return ()
+
+    def open(self, channel: str, ts: int) -> HttpRequest | Connect:
+        """Where to connect; Binance needs no token, the log-on happens inside."""
+        if channel == MARKET:
+            return self.market.connect()
+        return self._links().connect(channel)
+
+    def opened(self, channel: str, ts: int) -> Sequence[Event]:
+        """The handshake is done."""
+        self._renew_at[channel] = ts + LIFETIME_NS[channel]
+        if channel == MARKET:
+            return self.market.opened(ts)
+        return self._links().opened(channel, ts)
+
+    def closed(self, channel: str, reason: str, ts: int) -> Sequence[Event]:
+        """The connection is gone."""
+        self._renew_at.pop(channel, None)
+        if channel == MARKET:
+            return self.market.closed(reason, ts)
+        return self._links().closed(channel, reason, ts)
+
+    def tick(self, ts: int) -> Sequence[Event]:
+        """Whatever is due by time."""
+        self._now = ts
+        self._setup.tick(ts)
+        self.market.tick(ts)
+        if self._private is not None:
+            self._private.tick(ts)
+        for channel, due in list(self._renew_at.items()):
+            if ts >= due:
+                del self._renew_at[channel]
+                self.outgoing.append(Reset(channel=channel, reason="renewed before the venue's 24 hours end"))
+        return ()
+
+    # ---- in ----
+
+    def receive(self, channel: str, data: bytes, ts: int) -> Sequence[Event]:
+        """One text frame. Raises WireError."""
+        if channel == MARKET:
+            return self.market.receive(data, ts)
+        return self._links().receive(channel, data, ts)
+
+    def receive_http(
+        self, request_id: int, status: int, headers: Mapping[str, str], body: bytes, ts: int
+    ) -> Sequence[Event]:
+        """The answer to a request of ours."""
+        self._now = ts
+        events = self._rest.answer(request_id, status, headers, body, ts)
+        self._ask_for_channels()
+        return events
+
+    def _ask_for_channels(self) -> None:
+        if not self._setup.rules_known:
+            return
+        self.market.listed([each.native for each in self._setup.instruments.values()])
+        wanted = [MARKET] if self._setup.instruments else []
+        if self._private is not None and self._clock.known and wanted:
+            wanted += [USER, ORDERS]
+        for channel in wanted:
+            if channel not in self._asked_for:
+                self._asked_for.append(channel)
+                self.outgoing.append(OpenChannel(channel=channel))
+
+    # ---- out ----
+
+    def usable(self, command: Command) -> str:
+        """Why this command cannot be sent now, or "". Only opening orders need the order link: the rest has REST."""
+        now, budget = self._now, self.budget
+        if not isinstance(command, RequestSnapshot):
+            if self._private is None:
+                return "no key"
+            if not self._clock.known:
+                return "venue clock unknown"
+        if isinstance(command, SubmitOrder):
+            if command.symbol not in self._setup.instruments:
+                return "symbol's rules unknown"
+            if command.opening and not self._private_up(ORDERS):
+                return "orders link down"
+            safety = not command.opening
+            return (
+                budget.refusal("orders", 1, now, safety)  # throttled by -1015, without a count
+                or budget.refusal("orders_10s", 1, now, safety)
+                or budget.refusal("orders_1d", 1, now, safety)
+            )
+        weight = self.market.weight if isinstance(command, RequestSnapshot) else WEIGHTS.get(type(command), 1)
+        return budget.refusal("weight", weight, now, safety=not isinstance(command, RequestSnapshot))
+
+    def encode(self, command: Command, ts: int) -> WsMessage | HttpRequest | None:
+        """The command's bytes. Orders and cancels go by the WS API, and by REST while that link is down."""
+        match command:
+            case SubmitOrder():
+                links = self._links()
+                return links.place(command, ts) if links.up(ORDERS) else self._reads.place(command, ts)
+            case CancelOrder():
+                links = self._links()
+                return links.cancel(command, ts) if links.up(ORDERS) else self._reads.cancel(command, ts)
+            case CancelAll():
+                links = self._links()
+                return links.cancel_all(command, ts) if links.up(ORDERS) else self._reads.cancel_all(command, ts)
+            case QueryOrder():
+                return self._reads.order(command, ts)
+            case QueryFills():
+                return self._reads.fills(command, ts)
+            case QueryOpenOrders():
+                return self._reads.open_orders(command, ts)
+            case RequestAccount():
+                return self._reads.account(ts)
+            case RequestSnapshot():
+                return self.market.resync(command.symbol, ts)
+            case ArmDeadMan():
+                return None  # Binance spot has no dead-man's switch
+            case _:
+                raise TypeError(f"{type(command).__name__} is no command for a venue")
+
+    # ---- parts ----
+
+    def _private_up(self, channel: str) -> bool:
+        return self._private is not None and self._private.up(channel)
+
+    def _links(self) -> PrivateLinks:
+        if self._private is None:
+            raise ValueError("binance: this needs a key")
+        return self._private
+
+    def _name(self, native: str) -> str:
+        return self._names.get(native, native)
+
+    def _on_error(self, row: ErrorRow) -> None:
+        if row.action == SYNC_CLOCK:
+            self._setup.sync_clock()
+        elif row.action == REFRESH_RULES:
+            self._setup.refresh_rules()
+
+    def _ask_account(self, ts: int) -> None:
+        self.outgoing.append(self._reads.account(ts))
