@@ -68,6 +68,7 @@ class Balance(msgspec.Struct):
 
     @property
     def total(self) -> Decimal:
+        """Free and locked."""
         return self.free + self.locked
 
 
@@ -95,6 +96,7 @@ class Account:
         return self.balances.setdefault(asset, Balance())
 
     def rates_of(self, symbol: str) -> Rates:
+        """What this account pays on this symbol."""
         return self.rates_by_symbol.get(symbol, self.rates)
 
     def move(self, asset: str, free: Decimal, locked: Decimal) -> None:

@@ -92,8 +92,9 @@ class MarketConfig(_Section, frozen=True, kw_only=True):
     """Synthetic flow for all symbols that have no recording."""
 
     step_ms: int = 20  # one move of each book
-    basis_bps: float = 11.0  # typical size of a venue's drift from the common mid
-    basis_half_life_s: float = 4.0  # how fast it comes back
+    basis_bps: float = 11.0  # typical size of a shock to one venue (5 bps more); the slow wander is a third of it
+    basis_half_life_s: float = 4.0  # of the slow wander
+    shocks_per_minute: float = 12.0  # per book
     takers_per_s: float = 2.0  # market orders of participants, per book
     symbols: dict[str, SymbolFlow] = {}
 

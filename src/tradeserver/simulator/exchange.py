@@ -122,6 +122,7 @@ class Exchange:
         return self._keys.get(api_key)
 
     def order(self, order_id: int) -> Order | None:
+        """Any account's order, open or not."""
         return self._orders.get(order_id)
 
     def order_by_client(self, account: str, client_id: str) -> Order | None:
@@ -255,6 +256,7 @@ class Exchange:
         )
 
     def set_status(self, symbol: str, status: Status, now_ns: int) -> None:
+        """Halt a symbol, or let it trade again. Open orders stay."""
         self.status[symbol] = status
         self._events.append(StatusChange(symbol, status, now_ns))
 

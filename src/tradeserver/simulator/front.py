@@ -4,9 +4,10 @@ A front is sans-I/O and deterministic: it gets `now_ns`, and a seeded `random.Ra
 puts it on sockets and applies faults to what comes out. Frames for clients are appended to `outgoing`, in order; the
 server empties that list after every call. How fronts get at the market: `exchange.Exchange`.
 
-The server builds `binance.front.BinanceFront(exchange, faults, config, rng)` and `kucoin.front.KucoinFront(...)` with the
-same four: `Exchange`, `faults.Faults` (ask `faults.refusal` before placing), `config.VenueConfig`, `random.Random`. After
-every `http`, `message` and market step it calls `tick`, so publishing and event taking may happen there alone.
+The server builds `binance.front.BinanceFront(exchange, faults, config, rng)` and `kucoin.front.KucoinFront(...)` with
+the same four: `Exchange`, `faults.Faults` (ask `faults.refusal` before placing), `config.VenueConfig`,
+`random.Random`. After every `http`, `message` and market step it calls `tick`, so publishing and event taking may
+happen there alone.
 """
 
 from __future__ import annotations

@@ -50,9 +50,13 @@ class Liquidity(Protocol):
         """Take `quantity` off an order that `first` gave (or off any order in the book); at 0 it leaves."""
         ...
 
-    def add(self, resting: Resting) -> None: ...
+    def add(self, resting: Resting) -> None:
+        """Join the end of the queue of its price."""
+        ...
 
-    def remove(self, resting: Resting) -> None: ...
+    def remove(self, resting: Resting) -> None:
+        """Leave the book with whatever remains."""
+        ...
 
     def offered(self, side: Side) -> Iterator[BookLevel]:
         """What a taker would find on this side, best level first."""
@@ -102,6 +106,7 @@ class Book:
         self._sides = {side: _BookSide(side) for side in Side}
 
     def first(self, side: Side) -> Resting | None:
+        """Best price, then oldest."""
         level = self._sides[side].best()
         return level.queue[0] if level else None
 
@@ -131,16 +136,19 @@ class Book:
         self.reduce(resting, resting.remaining)
 
     def offered(self, side: Side) -> Iterator[BookLevel]:
+        """Levels, best first. The book must not change meanwhile."""
         half = self._sides[side]
         for price in half.best_first():
             yield price, half.levels[price].quantity
 
     def top(self, side: Side) -> BookLevel:
+        """The best level, (0, 0) when the side is empty."""
         half = self._sides[side]
         level = half.best()
         return (half.prices[half.best_at], level.quantity) if level else NO_LEVEL
 
     def depth(self, limit: int) -> tuple[list[BookLevel], list[BookLevel]]:
+        """Up to `limit` bids and asks, best first."""
         bids, asks = (
             [level for level, _ in zip(self.offered(side), range(limit), strict=False)]
             for side in (Side.BUY, Side.SELL)
