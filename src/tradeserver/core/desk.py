@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tradeserver.core.arbitrage import Arbitrage
 from tradeserver.core.commands import Command
-from tradeserver.core.ids import ClientIds
+from tradeserver.core.ids import LENGTH, ClientIds, parse
 from tradeserver.core.ledger import Ledger, Position
 from tradeserver.core.market import Market
 from tradeserver.core.opportunities import Opportunities
@@ -33,6 +33,7 @@ from tradeserver.core.records import (
     OrderChanged,
     OrderSubmitted,
     Record,
+    RunStarted,
     Severity,
     StateChanged,
 )
@@ -54,6 +55,7 @@ class Desk:
         self.opportunities = Opportunities()
         self.arbitrages: dict[int, Arbitrage] = {}  # open ones
         self.next_arbitrage = 1
+        self.last_start_s = 0  # of the latest run in the log
         self.dust: dict[str, Decimal] = {}  # asset -> residue carried from closed arbitrages
         self.fees: dict[Key, Fees] = {}
         self.taker_bps: dict[Key, float] = {}
@@ -67,6 +69,7 @@ class Desk:
             OrderChanged: self._changed,
             FillBooked: self._filled,
             CommissionCorrected: self._corrected,
+            RunStarted: self._started,
             ArbitrageOpened: self._opened,
             HedgeDecided: self._hedged,
             ArbitrageClosed: self._closed_one,
@@ -94,6 +97,10 @@ class Desk:
 
     # ---- changes, by record ----------------------------------------------------------------------------------------
 
+    def _started(self, record: RunStarted) -> None:
+        run = parse(record.run.ljust(LENGTH, "0"))
+        self.last_start_s = max(self.last_start_s, run.start_s if run else 0)
+
     def _submitted(self, record: OrderSubmitted) -> None:
         order = self.orders.apply_submitted(record)
         self.ledger.hold(order)
@@ -113,9 +120,7 @@ class Desk:
         if order is None:
             self.orders.apply_fill(record)
             if record.arbitrage:  # ours, too old to be remembered: its base is exposure that nobody planned
-                self._carry(
-                    record.symbol.partition("/")[0], record.quantity * (1 if record.side is Side.BUY else -1)
-                )
+                self._carry(record.symbol.partition("/")[0], record.quantity * (1 if record.side is Side.BUY else -1))
         else:
             self.ledger.release(order)
             self.orders.apply_fill(record)
@@ -192,6 +197,7 @@ class Desk:
             states=self.states.entries(),
             fill_keys=self.orders.fill_keys(),
             dust=dict(self.dust),
+            last_start_s=self.last_start_s,
         )
 
     def _load(self, record: Checkpoint) -> None:
@@ -205,6 +211,7 @@ class Desk:
         self.ledger.realised = dict(record.realised)
         self.ledger.fees = dict(record.fees)
         self.dust = dict(record.dust)
+        self.last_start_s = record.last_start_s
         self.orders.load_fill_keys(record.fill_keys)
         for state in record.states:
             self.states.apply(state)

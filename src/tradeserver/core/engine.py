@@ -46,14 +46,13 @@ from tradeserver.core.fates import Fates
 from tradeserver.core.ids import ClientIds
 from tradeserver.core.intents import Sighting, Strategy, View
 from tradeserver.core.market import Market, MarketLimits, SymbolMarket
-from tradeserver.core.operator import OperatorDesk
+from tradeserver.core.operator import KILL, STOPPING, OperatorDesk
 from tradeserver.core.records import (
     BookChanged,
     Checkpoint,
     LinkChanged,
     Record,
     RunStarted,
-    RunStopped,
     Severity,
     StateChanged,
     TradingState,
@@ -209,6 +208,18 @@ class Engine:
                 symbols=self.symbols,
             )
         )
+        if desk.states.has("global", STOPPING):
+            self._set_state(TradingState.RUNNING, STOPPING)
+        if event.latched:
+            self._set_state(TradingState.HALTED, KILL)
+        if event.clock_behind_ns > SECOND_NS:
+            self._set_state(TradingState.NO_NEW, "clock")
+            desk.alert(
+                Severity.CRITICAL,
+                "CLOCK_BEHIND",
+                f"The clock stands {event.clock_behind_ns / 1e9:.1f} s behind the log; nothing is opened. "
+                "Set it right, then: latch clear --reason clock.",
+            )
         self.fates.doubt_all("restart")
 
     def _on_tick(self, event: Tick) -> None:
@@ -297,18 +308,6 @@ class Engine:
         if symbol.trust is Trust.CROSSED:
             venue, name = symbol.key
             self.desk.commands.append(RequestSnapshot(venue=venue, symbol=name, reason=symbol.reason))
-
-    def stop(self, ts: int, reason: str) -> list[Record]:
-        """The last records of an orderly end: open episodes are closed and the run is over."""
-        desk = self.desk
-        desk.ts = ts
-        desk.records = []
-        for direction in list(desk.opportunities.open):
-            closed = desk.opportunities.end(direction, ts)
-            if closed is not None:
-                desk.keep(closed)
-        desk.keep(RunStopped(ts=ts, reason=reason))
-        return desk.records
 
     # ---- for the shell ---------------------------------------------------------------------------------------------
 

@@ -326,6 +326,8 @@ class RunBegan(Event, frozen=True, tag=True, kw_only=True):
     commit: str
     config_sha256: str
     recovered: bool  # there was a log to recover from
+    clock_behind_ns: int = 0  # how far wall time stood behind the log's last stamp
+    latched: bool = False  # the kill latch was set when the process started
 
 
 class OrdersSent(Event, frozen=True, tag=True, kw_only=True):

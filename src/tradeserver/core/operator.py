@@ -2,7 +2,8 @@
 
 `kill` halts everything by a latch and asks the venues to cancel; with the argument "hedge" only orders that shrink
 exposure leave. `pause` stops new arbitrages in a scope, `resume` lifts that pause; a kill is lifted by `clear` alone.
-Whether the source may say it (NATS may kill and pause, never resume) is decided here too, in `ALLOWED`.
+`stop` and `end` are the shell's own: nothing
+new, then the last records. Whether the source may say it (NATS may kill and pause, never resume) is decided here too, in `ALLOWED`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import Final
 from tradeserver.core.commands import CancelAll
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import Operator
-from tradeserver.core.records import OperatorNoted, Severity, StateChanged, TradingState
+from tradeserver.core.records import OperatorNoted, RunStopped, Severity, StateChanged, TradingState
 
 KILL: Final = "kill"
 PAUSE: Final = "pause"
+STOPPING: Final = "stopping"
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "nats": frozenset({"kill", "pause"}),
     "control": frozenset({"kill", "pause", "resume", "clear"}),
+    "shell": frozenset({"stop", "end"}),
 }
 
 
@@ -46,8 +49,12 @@ class OperatorDesk:
             self._set(event.scope, TradingState.NO_NEW, PAUSE, event.source)
         elif event.action == "resume":
             self._set(event.scope, TradingState.RUNNING, PAUSE, event.source)
-        else:
+        elif event.action == "clear":
             self._set(event.scope, TradingState.RUNNING, event.argument or KILL, event.source)
+        elif event.action == "stop":
+            self._set("global", TradingState.NO_NEW, STOPPING, event.argument)
+        else:
+            self._end(event.argument)
 
     def _kill(self, event: Operator) -> None:
         desk = self._desk
@@ -56,6 +63,15 @@ class OperatorDesk:
         for venue, symbol in desk.market.symbols:
             desk.commands.append(CancelAll(venue=venue, symbol=symbol))
         desk.alert(Severity.CRITICAL, "KILLED", f"{event.source} said kill: {len(desk.orders.live)} orders were live.")
+
+    def _end(self, reason: str) -> None:
+        """The last records of an orderly end: open episodes are closed and the run is over."""
+        desk = self._desk
+        for direction in list(desk.opportunities.open):
+            closed = desk.opportunities.end(direction, desk.ts)
+            if closed is not None:
+                desk.keep(closed)
+        desk.keep(RunStopped(ts=desk.ts, reason=reason))
 
     def _set(self, scope: str, state: TradingState, reason: str, by: str) -> None:
         self._desk.keep(StateChanged(ts=self._desk.ts, scope=scope, state=state, reason=reason, by=by))

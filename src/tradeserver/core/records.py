@@ -398,6 +398,7 @@ class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
     states: tuple[StateChanged, ...]
     fill_keys: tuple[tuple[str, str, str], ...]  # recent (venue, symbol, trade_id), oldest first
     dust: dict[str, Decimal]  # asset -> residue carried
+    last_start_s: int = 0  # the latest start second in any client id
 
 
 AnyRecord = (

@@ -47,6 +47,10 @@ class States:
                 worst = entry
         return worst
 
+    def has(self, scope: str, reason: str) -> bool:
+        """Whether this very entry is set."""
+        return (scope, reason) in self._entries
+
     def expired(self, ts: int) -> list[StateChanged]:
         """Entries whose time is over: the engine records their end."""
         return [e for e in self._entries.values() if e.until and ts >= e.until]

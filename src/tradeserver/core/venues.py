@@ -42,7 +42,7 @@ class Phase(enum.Enum):
 class VenueDesk:
     """One venue's progress."""
 
-    __slots__ = ("asked", "fees", "instruments", "last_fill", "links", "listed", "name", "phase")
+    __slots__ = ("asked", "fees", "instruments", "last_fill", "links", "listed", "name", "phase", "unknown")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -50,6 +50,7 @@ class VenueDesk:
         self.links: dict[str, bool] = {}
         self.instruments = False
         self.fees = False
+        self.unknown: tuple[str, ...] = ()  # configured symbols that it does not list
         self.listed = False  # open orders came since the last DOWN
         self.asked = 0  # when the query that we wait for was sent
         self.last_fill = 0
@@ -86,7 +87,9 @@ class Readiness:
     # ---- events ----------------------------------------------------------------------------------------------------
 
     def on_instruments(self, event: InstrumentsLoaded) -> None:
-        self.venues[event.venue].instruments = True
+        venue = self.venues[event.venue]
+        venue.instruments = True
+        venue.unknown = event.unknown
 
     def on_fees(self, event: FeesLoaded) -> None:
         self.venues[event.venue].fees = True

@@ -27,10 +27,12 @@ class VitalSigns:
         self._due = 0
         self._late_ns = 0  # the latest tick of the period
         self.ticks = 0
+        self.last_fault: dict[str, str] = {}
         self.faults: dict[str, int] = {}  # venue -> faults since the run began
 
     def on_fault(self, event: VenueFault) -> None:
         self.faults[event.venue] = self.faults.get(event.venue, 0) + 1
+        self.last_fault[event.venue] = f"{event.channel}: {event.text or event.code}"
         self._desk.alert(
             Severity.WARNING, f"VENUE_{event.code}", f"{event.venue} {event.channel}: {event.text or event.code}."
         )
