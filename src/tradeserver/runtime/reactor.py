@@ -1,0 +1,225 @@
+"""The heart: one input after the other is stamped, journaled, decoded, decided, logged, and only then acted upon.
+
+There are no nested calls: an input that arrives while another one is being processed (caused by an effect: a refused
+send, a lost link) waits its turn in the inbox, is journaled with a stamp of its own and processed next. Between a frame
+and its orders there is no await, no task, no queue. A `WireError`, the venue's fault, is caught at one line; any other
+exception is ours, and ends the run: nothing more is processed and nothing more leaves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from typing import Protocol
+
+import msgspec
+
+from tradeserver.core.commands import Command
+from tradeserver.core.events import AnyEvent, Event, VenueFault, WalFailed
+from tradeserver.core.records import Checkpoint, Record
+from tradeserver.runtime.gateway import Gateway
+from tradeserver.runtime.journal import DIGEST_EVERY, Journal
+from tradeserver.runtime.latch import Latch
+from tradeserver.runtime.wal import Wal, encode_record
+from tradeserver.sessions.base import Feeder, Session, Source
+from tradeserver.venues.base import WireError
+
+INBOX_LIMIT = 10_000
+"""Inputs caused by one input. More is a loop, which is our fault and ends the run."""
+
+
+class Engine(Protocol):
+    """`core/engine.py`, as the shell sees it."""
+
+    def step(self, event: Event) -> tuple[list[Record], list[Command]]:
+        """Everything is decided here."""
+        ...
+
+    def apply(self, record: Record) -> None:
+        """One record of the past, at recovery."""
+        ...
+
+    def checkpoint(self, ts: int) -> Checkpoint:
+        """The whole recoverable state."""
+        ...
+
+    def digest_state(self) -> bytes:
+        """Books and ledger in short: for comparing two runs."""
+        ...
+
+    def next_deadline(self) -> int:
+        """When a tick would change something by itself, ns; 0: never."""
+        ...
+
+
+_event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(AnyEvent)
+_encode_event = msgspec.msgpack.Encoder().encode
+
+
+class EventSource:
+    """Events that the shell makes itself: refused sends, stamps, operators' words, signals. Stamped when processed."""
+
+    def __init__(self, name: str = "shell") -> None:
+        self.id = -1
+        self.name = name
+
+    def decode(self, data: bytes, ts: int) -> Sequence[Event]:
+        """One event, with the input's stamp for its own."""
+        return (msgspec.structs.replace(_event_decoder.decode(data), ts=ts),)
+
+    def flush(self) -> bytes:
+        """Nothing to say."""
+        return b""
+
+
+class Muted:
+    """What sessions and the gateway feed in a replay: nothing. Their inputs are in the journal."""
+
+    def __init__(self, reactor: Feeder) -> None:
+        self.add = reactor.add
+
+    def feed(self, source: Source, data: bytes) -> None:
+        """Not again."""
+
+
+def _live(reactor: Feeder) -> Feeder:
+    return reactor
+
+
+class Reactor:
+    """See the module's text. `inputs` counts what was processed, `faults` the WireErrors, by venue."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sessions: Iterable[Session],
+        wal: Wal,
+        journal: Journal,
+        now: Callable[[], int],
+        latch: Latch,
+        *,
+        on_failure: Callable[[BaseException], None] = lambda error: None,
+        effects: Callable[[Feeder], Feeder] = _live,
+        digest_every: int = DIGEST_EVERY,
+    ) -> None:
+        self.engine = engine
+        self.wal = wal
+        self.journal = journal
+        self.now = now
+        self.sessions = {session.venue: session for session in sessions}
+        self.sources: dict[str, Source] = {}
+        self.inputs = 0
+        self.faults: dict[str, int] = {}
+        self.failure: BaseException | None = None
+        self._on_failure = on_failure
+        self._inbox: deque[tuple[Source, bytes]] = deque()
+        self._running = False
+        self._digest = blake2b(digest_size=16)
+        self._digest_every = digest_every
+        self._wal_failure_told = False
+        self._effects = effects(self)
+        self._shell = EventSource()
+        self._gateway = Gateway(self.sessions, latch, now, self._cause)
+        self.add(self._shell)
+        for session in self.sessions.values():
+            session.bind(self._effects)
+
+    def add(self, source: Source) -> None:
+        """Make a source known; it gets its number."""
+        if source.name in self.sources:
+            raise ValueError(f"two sources are called {source.name}")
+        source.id = len(self.sources)
+        self.sources[source.name] = source
+        self.journal.source(source.id, source.name)
+
+    def tell(self, event: Event) -> None:
+        """An event from outside any venue: an operator's word, a signal. Its stamp is set when it is processed."""
+        self.feed(self._shell, _encode_event(event))
+
+    def _cause(self, event: Event) -> None:
+        """An event that performing commands causes."""
+        self._effects.feed(self._shell, _encode_event(event))
+
+    # ---- one input -----------------------------------------------------------------------------------------------
+
+    def feed(self, source: Source, data: bytes) -> None:
+        """One input. Raises what our own code raises, after `on_failure` was called with it; from then on ignores."""
+        inbox = self._inbox
+        inbox.append((source, data))
+        if self._running:  # caused by an effect: it waits its turn
+            if len(inbox) > INBOX_LIMIT:
+                raise RuntimeError(f"one input caused {INBOX_LIMIT} others")
+            return
+        if self.failure is not None:
+            inbox.clear()
+            return
+        self._running = True
+        try:
+            while inbox:
+                source, data = inbox.popleft()
+                self._process(source, data)
+        except BaseException as error:
+            self.failure = error
+            inbox.clear()
+            self._on_failure(error)
+            raise
+        finally:
+            self._running = False
+
+    def _process(self, source: Source, data: bytes) -> None:
+        ts = self.now()  # the input's only stamp
+        self.journal.input(ts, source.id, data)
+        self.inputs += 1
+        try:
+            events = source.decode(data, ts)
+        except WireError as error:
+            events = ()
+            self._quarantine(error, ts)
+        for event in events:
+            records, commands = self.engine.step(event)
+            decided = self.now() if commands else 0
+            if records:
+                self._log(records)
+            if commands:
+                wal_failed = self._wal_failed(ts)
+                for out in self._gateway.perform(commands, ts, decided, self.now(), wal_failed):
+                    self._digest.update(out)
+        if self.wal.failed:
+            self._wal_failed(ts)
+        chatter = source.flush()  # pongs, resyncs
+        if chatter:
+            self._digest.update(chatter)
+        if not self.inputs % self._digest_every:
+            self._digest.update(self.engine.digest_state())
+            self.journal.digest(self.inputs, self._digest.digest())
+
+    def _log(self, records: Sequence[Record]) -> None:
+        """One write for the whole step; its failure is seen in `_wal_failed`."""
+        payloads = list(map(encode_record, records))
+        for payload in payloads:
+            self._digest.update(payload)
+        self.wal.write(payloads)
+
+    def _wal_failed(self, ts: int) -> str:
+        """Why nothing is logged any more, or "". The engine is told once, before anything is refused for it."""
+        failed = self.wal.failed
+        if failed and not self._wal_failure_told:
+            self._wal_failure_told = True
+            self._cause(WalFailed(ts=ts, reason=failed))
+        return failed
+
+    def _quarantine(self, error: WireError, ts: int) -> None:
+        """Count, tell, hang up: the channel is opened anew with back-off."""
+        self.faults[error.venue] = self.faults.get(error.venue, 0) + 1
+        text = f"{error.reason}: {error.data[:200]!r}"
+        self._cause(VenueFault(ts=ts, venue=error.venue, channel=error.channel, code="malformed", text=text))
+        self.sessions[error.venue].reset(error.channel, error.reason)
+
+    def digest(self) -> bytes:
+        """The running hash now."""
+        return self._digest.digest()
+
+    def end(self) -> None:
+        """The orderly end of the run: the last entry of the journal."""
+        self.journal.end(self.inputs, self.digest())
