@@ -449,6 +449,19 @@ def test_visible_takes_the_newer_quote_and_what_lies_strictly_behind_it() -> Non
     assert desk.symbol.visible(Side.SELL, 99.0, 0.5) == (0.5, 49.75)
 
 
+@given(
+    quote=st.none() | st.tuples(*[st.integers(95, 106).map(float)] * 2, *[st.sampled_from([0.0, 0.5, 2.0])] * 2),
+    taker=st.sampled_from(Side),
+)
+def test_the_size_at_a_price_is_that_of_the_walk(quote: tuple[float, float, float, float] | None, taker: Side) -> None:
+    desk = Desk().ready()
+    if quote is not None:
+        desk.quote(1, 11, (quote[0], quote[2]), (quote[1], quote[3]))
+    walk = dict(desk.symbol.levels(taker))
+    for price in range(90, 111):
+        assert desk.symbol.quantity_at(taker, float(price)) == walk.get(float(price), 0.0)
+
+
 # ---- ticks only matter at deadlines ----------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
 
-from tradeserver.core.types import Level, plain
+from tradeserver.core.types import Level, Side, plain
 
 _SWEEP = 4  # prices looked at for each new one, while there are too many tombstones
 
@@ -128,6 +128,10 @@ class Book:
     def asks(self) -> Iterator[Level]:
         """Best first. Not to be used across an `apply`."""
         return self._asks.walk()
+
+    def quantity_at(self, taker: Side, price: float) -> float:
+        """What stands at exactly this price for a taker of that side: a buyer meets asks. 0.0 where nothing does."""
+        return (self._asks if taker is Side.BUY else self._bids).levels.get(price, 0.0)
 
     def top(self, n: int) -> tuple[list[Level], list[Level]]:
         """The best `n` bids and asks, best first."""

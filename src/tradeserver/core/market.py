@@ -155,6 +155,17 @@ class SymbolMarket:
             if level[0] > price if buys else level[0] < price:
                 yield level
 
+    def quantity_at(self, taker: Side, price: float) -> float:
+        """The size of the level of `levels` that has exactly this price, 0.0 where there is none."""
+        if self._quote is not None:
+            buys = taker is Side.BUY
+            best, size = (self.ask, self.ask_quantity) if buys else (self.bid, self.bid_quantity)
+            if price == best or not size:
+                return size
+            if price < best if buys else price > best:
+                return 0.0
+        return self.book.quantity_at(taker, price)
+
     def visible(self, taker: Side, cap: float, most: float) -> tuple[float, float]:
         """(quantity, notional) that a taker would get at prices no worse than `cap`, at most `most` base."""
         buys = taker is Side.BUY
