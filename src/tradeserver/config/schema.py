@@ -18,6 +18,8 @@ from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.risk import RiskLimits
 from tradeserver.core.types import Charged, Fees
+from tradeserver.runtime.journal import JournalSettings
+from tradeserver.runtime.wal import WalSettings
 from tradeserver.services import layout
 from tradeserver.sessions.sockets import SocketSettings
 from tradeserver.venues.binance.settings import BinanceSettings
@@ -150,6 +152,8 @@ class Config:
     execution: ExecutionPolicy = field(default_factory=ExecutionPolicy)
     market: MarketLimits = field(default_factory=MarketLimits)
     sockets: SocketSettings = field(default_factory=SocketSettings)
+    wal: WalSettings = field(default_factory=WalSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
     nats: NatsSettings = field(default_factory=NatsSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     logs: LogSettings = field(default_factory=LogSettings)

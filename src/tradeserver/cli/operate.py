@@ -1,0 +1,224 @@
+"""The verbs that do something: run a daemon and its helpers, tell a daemon what to do, check and replay."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tradeserver.cli.read import DEFAULT_STATE, ConfigOption, JsonOption, StateOption, control_socket
+
+RUN, TELL, PROVE = "Run", "Tell a running daemon", "Check and prove"
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Configuration (TOML).")]
+ScopeOption = Annotated[
+    str, typer.Option("--scope", help="global, venue:NAME, symbol:BASE/QUOTE or strategy:NAME.", show_default=True)
+]
+
+data = typer.Typer(help="Recorded market data.", no_args_is_help=True, rich_markup_mode="rich")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to `app`."""
+    panels: dict[str, tuple[Callable[..., None], ...]] = {
+        RUN: (demo, run, simulate),
+        TELL: (kill, pause, resume, clear),
+        PROVE: (check, replay, rebuild),
+    }
+    for panel, verbs in panels.items():
+        for verb in verbs:
+            app.command(rich_help_panel=panel)(verb)
+    data.command("verify")(verify)
+    app.add_typer(data, name="data", rich_help_panel=PROVE)
+    app.command(hidden=True)(relay)
+
+
+# ---- run ------------------------------------------------------------------------------------------------------------
+
+
+def run(
+    file: FileArgument,
+    live: Annotated[
+        bool, typer.Option("--live", help='Real orders, real money; the file must say mode = "live" too.')
+    ] = False,
+) -> None:
+    """Run the daemon in the foreground until SIGTERM or Ctrl-C."""
+    from tradeserver import app
+    from tradeserver.config import load
+
+    raise typer.Exit(int(app.run(load(file), live, file)))
+
+
+def demo(
+    duration: Annotated[float | None, typer.Option("--duration", min=1, help="End after so many seconds.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there as JSON.")
+    ] = None,
+) -> None:
+    """Everything at once on this machine: NATS, a simulated market, the daemon, the relay, and a live view."""
+    from tradeserver.lab import demo as lab
+
+    raise typer.Exit(int(lab.run(duration, json_file)))
+
+
+def simulate(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Markets, accounts, ports (TOML); default: a demo market.")
+    ] = None,
+    fault: Annotated[list[str] | None, typer.Option("--fault", help="A fault to inject; may be repeated.")] = None,
+) -> None:
+    """Run the simulated exchanges on loopback ports until Ctrl-C."""
+    from tradeserver.simulator import server
+
+    raise typer.Exit(int(server.run(file, fault or [])))
+
+
+def relay(
+    file: FileArgument,
+    lifeline: Annotated[int, typer.Option("--lifeline", help="End on EOF of this inherited descriptor.")] = -1,
+) -> None:
+    """Deliver the write-ahead log to NATS and the database. The daemon starts one by itself."""
+    from tradeserver import relay as process
+    from tradeserver.config import load
+
+    raise typer.Exit(int(process.run(load(file), lifeline)))
+
+
+# ---- tell -----------------------------------------------------------------------------------------------------------
+
+
+def kill(
+    hedge: Annotated[bool, typer.Option("--hedge", help="First let hedges flatten what is open, then halt.")] = False,
+    state: StateOption = DEFAULT_STATE,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop all trading now: cancel everything, send nothing more. Stays so over restarts, until `clear`."""
+    _tell("kill", state, config, as_json, hedge=hedge)
+
+
+def pause(
+    scope: ScopeOption = "global",
+    state: StateOption = DEFAULT_STATE,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open no new arbitrage in a scope; open ones finish."""
+    _tell("pause", state, config, as_json, scope=scope)
+
+
+def resume(
+    scope: ScopeOption = "global",
+    state: StateOption = DEFAULT_STATE,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lift a pause. A kill or a latch needs `clear`."""
+    _tell("resume", state, config, as_json, scope=scope)
+
+
+def clear(
+    reason: Annotated[str, typer.Argument(help="The latch, as `status` names it; kill is one.")],
+    scope: ScopeOption = "global",
+    state: StateOption = DEFAULT_STATE,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Clear a latch, after you have understood why it is there."""
+    _tell("clear", state, config, as_json, scope=scope, reason=reason)
+
+
+def _tell(verb: str, state: Path, config: Path | None, as_json: bool, **args: Any) -> None:
+    from tradeserver.cli import show
+    from tradeserver.services.control import ask
+
+    answer = ask(control_socket(state, config), verb, **args)
+    if as_json:
+        show.as_json(answer)
+    else:
+        show.as_facts(answer if isinstance(answer, dict) else {verb: answer})
+
+
+# ---- check and prove ------------------------------------------------------------------------------------------------
+
+
+def check(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Explain a configuration: where orders would go, every limit in words, the venues' cards, every value."""
+    from tradeserver.cli import show
+    from tradeserver.config import credentials, describe, load, wiring_allowed
+    from tradeserver.services.faults import ConfigError
+
+    config = load(file)
+    keys = credentials(config)
+    try:
+        wiring = wiring_allowed(config, False, keys)
+    except ConfigError:
+        wiring = wiring_allowed(config, True, keys)
+    found = describe.effective(config, wiring)
+    if as_json:
+        show.as_json(found)
+        return
+    print(f"{file} is good.\n\nWiring\n  {found['wiring']}\n\nLimits")
+    for line in found["limits"]:
+        print(f"  {line}")
+    for venue, rows in found["cards"].items():
+        print(f"\nCard of {venue}")
+        for row in rows:
+            print(f"  {row['rule']:<16} {row['state']:<6} {row['note']}")
+    print(f"\nEffective configuration\n\n{found['config']}", end="")
+
+
+def replay(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run's journal directory.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Feed a run's journal through the same code and compare every digest. Exit 1 where one differs."""
+    from dataclasses import asdict
+
+    from tradeserver import app
+    from tradeserver.cli import show
+
+    result = app.replay(directory)
+    answer = {**asdict(result), "equal": result.equal}
+    (show.as_json if as_json else show.as_facts)(answer)
+    raise typer.Exit(0 if result.equal else 1)
+
+
+def rebuild(file: FileArgument) -> None:
+    """Drop the database and fold the whole write-ahead log into it again."""
+    from tradeserver.config import load
+    from tradeserver.runtime.wal_read import read
+    from tradeserver.services import layout
+    from tradeserver.services.faults import OperatorError
+    from tradeserver.services.lock import Lock
+    from tradeserver.services.store import Store, StoreError
+
+    config = load(file)
+    lock = Lock(layout.relay_lock(config.state_dir))
+    if not lock.take():
+        raise OperatorError(f"a relay is at work here (process {lock.owner()}): stop the daemon first")
+    try:
+        at = Store(config.store_url).rebuild(read(layout.wal(config.state_dir), synced_only=True))
+    except StoreError as error:
+        raise OperatorError(f"the database cannot be rebuilt: {error}") from None
+    print(f"rebuilt up to sequence {at}")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording.")],
+    venue: Annotated[str, typer.Option("--venue", help="Whose codec shall read it: binance, kucoin.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Send a recording through the real codec: gaps, resyncs, agreement with the tickers in it, final books."""
+    from tradeserver.cli import show
+    from tradeserver.runtime import verify as proof
+
+    try:
+        report = proof.verify(file, venue)
+    except proof.VerifyError as error:
+        sys.stderr.write(f"tradeserver: {error}\n")
+        raise typer.Exit(1) from None
+    (show.as_json if as_json else show.as_facts)(report)
