@@ -1,0 +1,1 @@
+"""Binance spot as its clients see it; `front.BinanceFront` is the way in."""
