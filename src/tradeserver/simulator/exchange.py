@@ -23,15 +23,16 @@ holds the fee on top of it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 import msgspec
 
 from tradeserver.simulator.accounts import Account, ApiKey, Fees, product
 from tradeserver.simulator.matching import NO_LEVEL, Book, Liquidity, Resting
+from tradeserver.simulator.rules import grid_refusal, status_refusal
+from tradeserver.simulator.settlement import Settlement
 from tradeserver.simulator.types import (
     ZERO,
-    BalanceChange,
     BookChange,
     BookLevel,
     Cause,
@@ -41,7 +42,6 @@ from tradeserver.simulator.types import (
     Fill,
     Order,
     OrderDone,
-    OrderFill,
     OrderNew,
     OrderOpen,
     OrderReduced,
@@ -111,9 +111,9 @@ class Exchange:
         self._by_account: dict[str, list[Order]] = {name: [] for name in self.accounts}
         self._open: dict[str, dict[int, Order]] = {name: {} for name in self.accounts}
         self._resting: dict[int, Resting] = {}
-        self._fills: dict[str, list[Fill]] = {name: [] for name in self.accounts}
         self._quotes: dict[str, tuple[BookLevel, BookLevel]] = {}
         self._events: list[Event] = []
+        self._settlement = Settlement(self.accounts, self.symbols, fees, self._events)
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
@@ -139,7 +139,11 @@ class Exchange:
 
     def fills(self, account: str, symbol: str = "", order_id: int = 0) -> list[Fill]:
         """Oldest first."""
-        return [fill for fill in self._fills[account] if symbol in ("", fill.symbol) and order_id in (0, fill.order_id)]
+        return [
+            fill
+            for fill in self._settlement.fills[account]
+            if symbol in ("", fill.symbol) and order_id in (0, fill.order_id)
+        ]
 
     def depth(self, symbol: str, limit: int = 5000) -> Depth:
         """The published book. With a recording: the recorded book, without what we took from it."""
@@ -161,7 +165,8 @@ class Exchange:
 
     def take_events(self) -> list[Event]:
         """Everything that happened since the last call. There is one taker: the venue's front."""
-        events, self._events = self._events, []
+        events = self._events.copy()
+        self._events.clear()
         return events
 
     # ---- from fronts ------------------------------------------------------------------------------------------------
@@ -186,8 +191,7 @@ class Exchange:
         self_trade: SelfTrade = SelfTrade.NONE,
         expires_ns: int = 0,
     ) -> Placement:
-        """Accept, match and rest or end an order; or say why not. Market orders give `quantity` or `funds`, no price.
-        """
+        """Accept, match and rest or end an order; or say why not. Market orders give `quantity` or `funds`, no price."""
         if type is OrderType.MARKET and (price or bool(quantity) == bool(funds)):
             raise ValueError("a market order takes a quantity or funds, and no price")
         if type is not OrderType.MARKET and (funds or not price):
@@ -209,7 +213,7 @@ class Exchange:
             updated_ns=now_ns,
         )
         reject = self._refusal(account, order)
-        if reject is None and not self._hold(account, order, now_ns):
+        if reject is None and not self._settlement.hold(order, self._market_cost(order), now_ns):
             reject = Reject.INSUFFICIENT_BALANCE
         self.placed.append(_log_line(order, reject, now_ns))
         if reject is not None:
@@ -223,6 +227,10 @@ class Exchange:
         self._run(order, now_ns)
         self.flush(symbol, now_ns)
         return Placement(order)
+
+    def check(self, account: Account, order: Order) -> Reject | None:
+        """Why this order would not be accepted, balance aside; nothing is placed (`order/test`)."""
+        return self._refusal(account, order)
 
     def cancel(self, order_id: int, now_ns: int, cancel_client_id: str = "") -> Order | None:
         """The order as it ended, or None when it is not open (any more)."""
@@ -251,9 +259,8 @@ class Exchange:
 
     def set_balance(self, account: str, asset: str, free: Decimal, now_ns: int) -> None:
         """The operator's hand: the free balance becomes `free`."""
-        self._move(
-            self.accounts[account], asset, free - self.accounts[account].balance(asset).free, ZERO, Cause.SET, now_ns
-        )
+        change = free - self.accounts[account].balance(asset).free
+        self._settlement.move(self.accounts[account], asset, change, ZERO, Cause.SET, now_ns)
 
     def set_status(self, symbol: str, status: Status, now_ns: int) -> None:
         """Halt a symbol, or let it trade again. Open orders stay."""
@@ -265,8 +272,7 @@ class Exchange:
         self._events.append(event)
 
     def add_participant(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> Resting:
-        """A synthetic participant's order joins the book. It must not cross (see `take`). Call `flush` after a batch.
-        """
+        """A synthetic participant's order joins the book. It must not cross (see `take`). Call `flush` after a batch."""
         resting = Resting(0, side, price, quantity)
         self.books[symbol].add(resting)
         return resting
@@ -314,36 +320,14 @@ class Exchange:
         symbol = self.symbols.get(order.symbol)
         if symbol is None:
             return Reject.UNKNOWN_SYMBOL
-        status = self.status[order.symbol]
-        if status is not Status.TRADING:
-            return Reject.HALTED if status is Status.HALTED else Reject.CANCEL_ONLY
+        closed = status_refusal(self.status[order.symbol])
+        if closed is not None:
+            return closed
         earlier = self._by_client.get((account.name, order.client_id))
         if earlier is not None and (self._ids_forever or earlier.state is OrderState.OPEN):
             return Reject.DUPLICATE_CLIENT_ID
-        return (
-            self._price_refusal(symbol, order)
-            or _quantity_refusal(symbol, order)
-            or self._notional_refusal(symbol, order)
-            or self._book_refusal(account, order)
-        )
-
-    def _price_refusal(self, symbol: Symbol, order: Order) -> Reject | None:
-        if order.type is OrderType.MARKET:
-            return None
-        if order.price <= 0 or order.price % symbol.tick:
-            return Reject.PRICE_TICK
         reference = self.reference_price(order.symbol)
-        if symbol.price_limit_rate and reference and abs(order.price - reference) > reference * symbol.price_limit_rate:
-            return Reject.PRICE_LIMIT
-        return None
-
-    def _notional_refusal(self, symbol: Symbol, order: Order) -> Reject | None:
-        notional = order.funds or order.quantity * (order.price or self.reference_price(order.symbol))
-        if notional < symbol.min_notional:
-            return Reject.NOTIONAL_MIN
-        if symbol.max_notional and notional > symbol.max_notional:
-            return Reject.NOTIONAL_MAX
-        return None
+        return grid_refusal(symbol, order, reference) or self._book_refusal(account, order)
 
     def _book_refusal(self, account: Account, order: Order) -> Reject | None:
         if order.type is OrderType.MARKET:
@@ -357,24 +341,8 @@ class Exchange:
             return Reject.TOO_MANY_OPEN
         return None
 
-    def _hold(self, account: Account, order: Order, now_ns: int) -> bool:
-        """Lock what the order may cost; False when there is not enough."""
-        symbol = self.symbols[order.symbol]
-        if order.type is not OrderType.MARKET:
-            amount = self.fees.hold(account, symbol, order.side, order.price, order.quantity)
-        else:
-            quantity, quote = self._offered(order, order.quantity)
-            if order.side is Side.SELL:
-                amount = order.quantity or quantity
-            else:
-                amount = self.fees.hold(account, symbol, order.side, order.funds or quote, Decimal(1))
-        asset = symbol.base if order.side is Side.SELL else symbol.quote
-        if account.balance(asset).free < amount:
-            return False
-        if amount:
-            order.held = amount
-            self._move(account, asset, -amount, amount, Cause.HOLD, now_ns, order)
-        return True
+    def _market_cost(self, order: Order) -> tuple[Decimal, Decimal]:
+        return self._offered(order, order.quantity) if order.type is OrderType.MARKET else (ZERO, ZERO)
 
     def _offered(self, order: Order, wanted: Decimal) -> tuple[Decimal, Decimal]:
         """(base, quote) that the book offers this order now, up to `wanted` base, or to its funds."""
@@ -401,7 +369,8 @@ class Exchange:
         if order.state is not OrderState.OPEN:
             return
         if order.type is OrderType.MARKET:
-            self._end(order, Done.NO_LIQUIDITY if order.quantity else Done.FILLED, now_ns)
+            spent = not order.quantity and order.filled and self.books[order.symbol].first(order.side.opposite)
+            self._end(order, Done.FILLED if spent else Done.NO_LIQUIDITY, now_ns)
         elif order.time_in_force is not TimeInForce.GTC:
             self._end(order, Done.IOC_REST, now_ns)
         else:
@@ -417,18 +386,13 @@ class Exchange:
             maker = book.first(order.side.opposite)
             if maker is None or (order.price and not _crosses(order.side, order.price, maker.price)):
                 return
-            if (
-                maker.order is not None
-                and maker.order.account == order.account
-                and order.self_trade is not SelfTrade.NONE
-            ):
+            own = maker.order is not None and maker.order.account == order.account
+            if own and order.self_trade is not SelfTrade.NONE:
                 self._prevent(order, maker, now_ns)
                 continue
-            left = (
-                order.remaining if order.quantity else _affordable(order.funds - order.filled_quote, maker.price, lot)
-            )
-            part = min(left, maker.remaining)
-            if not part or not self._can_pay(order, maker.price, part):
+            funds = order.funds - order.filled_quote
+            part = min(order.remaining if order.quantity else _affordable(funds, maker.price, lot), maker.remaining)
+            if not part or not self._settlement.can_pay(order, maker.price, part):
                 return
             self._trade(order.symbol, order, order.side, maker, part, now_ns)
 
@@ -454,7 +418,7 @@ class Exchange:
         order.decremented += by
         if order.resting:
             self.books[order.symbol].reduce(self._resting[order.id], by)
-        self._release(order, self._hold_of_rest(order), now_ns)
+        self._settlement.release(order, now_ns, keep_rest=True)
         self._events.append(OrderReduced(order, old, order.remaining, now_ns))
 
     def _trade(
@@ -475,7 +439,7 @@ class Exchange:
         taker_id = taker.id if taker else 0
         for order, other in ((taker, maker.id), (maker.order, taker_id)):
             if order is not None:
-                self._settle(order, maker.price, quantity, trade_id, other, order is not taker, now_ns)
+                self._settlement.fill(order, maker.price, quantity, trade_id, other, order is not taker, now_ns)
         if public and not book.published_elsewhere:
             self.last_price[symbol] = maker.price
             self._events.append(
@@ -484,99 +448,6 @@ class Exchange:
         for order in (maker.order, taker):
             if order is not None and order.quantity and not order.remaining:
                 self._end(order, Done.FILLED, now_ns)
-
-    # ---- money ------------------------------------------------------------------------------------------------------
-
-    def _can_pay(self, order: Order, price: Decimal, quantity: Decimal) -> bool:
-        """Limit orders hold all they need; a market order may have found less than it saw (self-trade prevention)."""
-        if order.type is not OrderType.MARKET:
-            return True
-        account, symbol = self.accounts[order.account], self.symbols[order.symbol]
-        asset = symbol.base if order.side is Side.SELL else symbol.quote
-        return order.held + account.balance(asset).free >= self.fees.hold(account, symbol, order.side, price, quantity)
-
-    def _settle(
-        self, order: Order, price: Decimal, quantity: Decimal, trade_id: int, counter: int, maker: bool, now_ns: int
-    ) -> None:
-        account, symbol = self.accounts[order.account], self.symbols[order.symbol]
-        quote = product(price, quantity)
-        commission, asset = self.fees.commission(account, symbol, order, price, quantity, maker)
-        order.filled += quantity
-        order.filled_quote += quote
-        order.fees[asset] = order.fees.get(asset, ZERO) + commission
-        order.updated_ns = now_ns
-        fill = Fill(
-            trade_id=trade_id,
-            order_id=order.id,
-            account=order.account,
-            symbol=order.symbol,
-            client_id=order.client_id,
-            side=order.side,
-            price=price,
-            quantity=quantity,
-            quote=quote,
-            commission=commission,
-            commission_asset=asset,
-            maker=maker,
-            counter_order_id=counter,
-            filled=order.filled,
-            filled_quote=order.filled_quote,
-            remaining=order.remaining,
-            time_ns=now_ns,
-        )
-        order.fills.append(fill)
-        self._fills[account.name].append(fill)
-        final = bool(order.quantity) and not order.remaining
-        self._events.append(OrderFill(order, fill, final, now_ns))
-        self._pay(account, symbol, order, fill, now_ns)
-
-    def _pay(self, account: Account, symbol: Symbol, order: Order, fill: Fill, now_ns: int) -> None:
-        """Move both assets and the commission. What was held for this part is released first."""
-        changes: dict[str, Decimal] = {symbol.base: fill.quantity, symbol.quote: -fill.quote}
-        if order.side is Side.SELL:
-            changes = {symbol.base: -fill.quantity, symbol.quote: fill.quote}
-        changes[fill.commission_asset] = changes.get(fill.commission_asset, ZERO) - fill.commission
-        spent = symbol.base if order.side is Side.SELL else symbol.quote
-        if order.type is OrderType.MARKET:
-            released = min(order.held, max(-changes[spent], ZERO))
-        else:
-            released = order.held - self._hold_of_rest(order)
-        order.held -= released
-        for asset, change in changes.items():
-            back = released if asset == spent else ZERO
-            self._move(account, asset, change + back, -back, Cause.TRADE, now_ns, order, fill.trade_id)
-
-    def _hold_of_rest(self, order: Order) -> Decimal:
-        account, symbol = self.accounts[order.account], self.symbols[order.symbol]
-        return self.fees.hold(account, symbol, order.side, order.price, order.remaining)
-
-    def _release(self, order: Order, keep: Decimal, now_ns: int) -> None:
-        released = order.held - keep
-        if not released:
-            return
-        order.held = keep
-        symbol = self.symbols[order.symbol]
-        asset = symbol.base if order.side is Side.SELL else symbol.quote
-        self._move(self.accounts[order.account], asset, released, -released, Cause.RELEASE, now_ns, order)
-
-    def _move(
-        self,
-        account: Account,
-        asset: str,
-        free: Decimal,
-        locked: Decimal,
-        cause: Cause,
-        now_ns: int,
-        order: Order | None = None,
-        trade_id: int = 0,
-    ) -> None:
-        account.move(asset, free, locked)
-        balance = account.balance(asset)
-        self._events.append(
-            BalanceChange(
-                account.name, asset, balance.free, balance.locked, free, locked, cause, order, trade_id, now_ns
-            )
-        )
 
     def _end(self, order: Order, reason: Done, now_ns: int, cancel_client_id: str = "") -> None:
         unfilled = order.remaining
@@ -588,7 +459,7 @@ class Exchange:
         resting = self._resting.pop(order.id, None)
         if resting is not None and resting.remaining:
             self.books[order.symbol].remove(resting)
-        self._release(order, ZERO, now_ns)
+        self._settlement.release(order, now_ns)
         self._events.append(OrderDone(order, reason, order.filled, unfilled, cancel_client_id, now_ns))
 
 
@@ -610,17 +481,7 @@ def _crosses(side: Side, limit: Decimal, price: Decimal) -> bool:
 
 def _affordable(funds: Decimal, price: Decimal, lot: Decimal) -> Decimal:
     """The whole lots that `funds` buy at `price`."""
-    return (funds / price / lot).to_integral_value(ROUND_FLOOR) * lot
-
-
-def _quantity_refusal(symbol: Symbol, order: Order) -> Reject | None:
-    if order.funds:
-        return None
-    if order.quantity <= 0 or order.quantity < symbol.min_quantity:
-        return Reject.QUANTITY_MIN
-    if symbol.max_quantity and order.quantity > symbol.max_quantity:
-        return Reject.QUANTITY_MAX
-    return Reject.QUANTITY_STEP if order.quantity % symbol.lot else None
+    return funds // (price * lot) * lot
 
 
 def _log_line(order: Order, reject: Reject | None, now_ns: int) -> Placed:
