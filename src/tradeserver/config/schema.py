@@ -146,6 +146,10 @@ class Config:
     """What to trade, as BASE/QUOTE; every enabled venue must list each."""
     state_dir: Path = Path("state")
     """Write-ahead log, journal, database, control socket. Belongs to one daemon."""
+    startup_timeout_s: Annotated[float, Gt(0)] = 20.0
+    """A venue that has given no trading rules by then ends the start with one sentence."""
+    settle_s: Annotated[float, Ge(0)] = 10.0
+    """At a stop, how long open arbitrages may take to finish and hedge."""
     venues: VenuesConfig
     strategies: tuple[StrategyChoice, ...] = ()
     risk: RiskLimits = field(default_factory=RiskLimits)

@@ -97,6 +97,13 @@ class Desk:
 
     # ---- changes, by record ----------------------------------------------------------------------------------------
 
+    def note_start(self, record: Record) -> None:
+        """Of a record of the past, its start second only: the next run's ids must bear a later one."""
+        if isinstance(record, RunStarted):
+            self._started(record)
+        elif isinstance(record, Checkpoint):
+            self.last_start_s = max(self.last_start_s, record.last_start_s)
+
     def _started(self, record: RunStarted) -> None:
         run = parse(record.run.ljust(LENGTH, "0"))
         self.last_start_s = max(self.last_start_s, run.start_s if run else 0)

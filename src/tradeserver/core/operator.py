@@ -2,8 +2,8 @@
 
 `kill` halts everything by a latch and asks the venues to cancel; with the argument "hedge" only orders that shrink
 exposure leave. `pause` stops new arbitrages in a scope, `resume` lifts that pause; a kill is lifted by `clear` alone.
-`stop` and `end` are the shell's own: nothing
-new, then the last records. Whether the source may say it (NATS may kill and pause, never resume) is decided here too, in `ALLOWED`.
+`stop` and `end` are the shell's own: nothing new, then the last records. Whether the source may say it (NATS may kill
+and pause, never resume) is decided here too, in `ALLOWED`.
 """
 
 from __future__ import annotations

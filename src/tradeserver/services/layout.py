@@ -15,6 +15,11 @@ def lock(state: Path) -> Path:
     return state / "daemon.lock"
 
 
+def kill_latch(state: Path) -> Path:
+    """One byte that every process of this instance can set, and that is read before each send."""
+    return state / "kill.latch"
+
+
 def wal(state: Path) -> Path:
     """The directory of the write-ahead log's segments."""
     return state / "wal"

@@ -1,0 +1,378 @@
+"""The composition root: reads the configuration, wires the house, runs it, takes it down in order.
+
+Mode is decided here, once, by choosing who performs orders: sockets to a venue (live; a simulator on loopback without
+--live) or the paper venue. Everything else is the same house. A start is one path, first or hundredth: lock and repair
+the log, fold it into the engine, begin the run; the engine then reconciles with the venues before it opens anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import subprocess
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from tradeserver.config import Config, Wiring, credentials, load, parse, prepare_state, wiring_allowed
+from tradeserver.core.engine import Engine
+from tradeserver.core.events import Operator, RunBegan
+from tradeserver.core.ids import ClientIds
+from tradeserver.core.operator import KILL
+from tradeserver.core.records import Record
+from tradeserver.net.clock import RunClock
+from tradeserver.relay import arguments as relay_arguments
+from tradeserver.runtime.journal import FileJournal, JournalHeader
+from tradeserver.runtime.latch import FileLatch
+from tradeserver.runtime.reactor import Reactor
+from tradeserver.runtime.replay import ReplayResult, replay
+from tradeserver.runtime.supervisor import ChildProcess, Supervisor
+from tradeserver.runtime.ticks import Ticker
+from tradeserver.runtime.wal import FileWal, WalBusyError
+from tradeserver.runtime.wal_files import WalDamagedError
+from tradeserver.services import layout
+from tradeserver.services.control import Handler, Server
+from tradeserver.services.faults import ConfigError, Exit, OperatorError
+from tradeserver.services.logs import Log
+from tradeserver.sessions.base import Session
+from tradeserver.sessions.paper import PaperSession
+from tradeserver.sessions.sockets import SocketTransport
+from tradeserver.sessions.wire import NullTransport, Transport, VenueSession
+from tradeserver.venues.base import Codec, Credentials
+from tradeserver.venues.binance.codec import BinanceCodec
+from tradeserver.venues.kucoin.codec import KucoinCodec
+
+SECOND_NS: Final = 1_000_000_000
+OVERRIDES: Final = "TRADESERVER__"
+CODECS: Final[dict[str, Callable[..., Codec]]] = {"binance": BinanceCodec, "kucoin": KucoinCodec}
+
+MakeTransport = Callable[[], Transport]
+
+
+# ---- wiring, shared by a run and its replay -------------------------------------------------------------------------
+
+
+def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
+    """The engine of one run."""
+    venues = list(config.enabled)
+    return Engine(
+        ids=ClientIds(config.instance.tag, wiring, start_s),
+        venues=venues,
+        symbols=config.symbols,
+        strategies=[choice.kind(choice.params, config.symbols, venues) for choice in config.strategies],
+        market=config.market,
+        risk=config.risk,
+        execution=config.execution,
+        wal_hedge_only_ns=config.wal.hedge_only_s * SECOND_NS,
+    )
+
+
+def make_sessions(
+    config: Config, wiring: Wiring, keys: Mapping[str, Credentials], engine: Engine, transport: MakeTransport
+) -> list[Session]:
+    """One session a venue: the venue itself, or in paper its market data and a pretended account."""
+    sessions: list[Session] = []
+    for name, venue in config.enabled.items():
+        codec = CODECS[name](venue.settings, config.symbols, keys.get(name))
+        wire = VenueSession(codec, transport())
+        if wiring == "paper":
+            sessions.append(PaperSession(wire, engine.market, venue.paper, config.paper_fees(name)))
+        else:
+            sessions.append(wire)
+    return sessions
+
+
+def replay_run(directory: Path, environ: Mapping[str, str] = os.environ) -> ReplayResult:
+    """Replay a run's journal with the configuration that it began with. Live runs need their secrets again."""
+
+    def settings(header: JournalHeader) -> tuple[Config, Wiring]:
+        overrides = json.loads(header.facts["overrides"])
+        config = parse(header.config, f"the configuration inside {directory}", overrides)
+        wiring: Wiring = header.facts["wiring"]  # type: ignore[assignment]  # one of ours wrote it
+        return config, wiring
+
+    engines: list[Engine] = []
+
+    def engine(header: JournalHeader) -> Engine:
+        config, wiring = settings(header)
+        made = make_engine(config, wiring, int(header.facts["start_s"]))
+        if header.checkpoint is not None:
+            made.apply(header.checkpoint)
+        engines.append(made)
+        return made
+
+    def sessions(header: JournalHeader) -> Sequence[Session]:
+        config, wiring = settings(header)
+        return make_sessions(config, wiring, credentials(config, environ), engines[0], NullTransport)
+
+    return replay(directory, engine, sessions)
+
+
+# ---- a run ----------------------------------------------------------------------------------------------------------
+
+
+def run(path: Path, live: bool = False) -> int:
+    """Run the daemon until it is stopped; the exit code. Raises OperatorError with one sentence."""
+    config = load(path)
+    keys = credentials(config)
+    wiring = wiring_allowed(config, live, keys)
+    state = prepare_state(config)
+    log = Log("daemon", level=config.logs.level)
+    log.start()
+    wal = _open_wal(config, state, log)
+    try:
+        daemon = Daemon(path, config, wiring, keys, state, wal, log)
+        return uvloop.run(daemon.run())
+    finally:
+        wal.close()
+        log.close()
+
+
+def _open_wal(config: Config, state: Path, log: Log) -> FileWal:
+    try:
+        wal = FileWal(layout.wal(state), config.wal)
+    except WalBusyError:
+        raise ConfigError(f"another daemon is running on {state}: stop it, or set another state_dir") from None
+    except WalDamagedError as error:
+        raise ConfigError(f"the write-ahead log is damaged: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"the write-ahead log in {state} cannot be opened: {error.strerror}") from None
+    for repair in wal.repairs:
+        log.put("warning", "wal_repaired", text=repair)
+    return wal
+
+
+class Daemon:
+    """One run of one instance. `run` is its whole life."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        wiring: Wiring,
+        keys: Mapping[str, Credentials],
+        state: Path,
+        wal: FileWal,
+        log: Log,
+    ) -> None:
+        self._path = path
+        self._config = config
+        self._wiring: Wiring = wiring
+        self._keys = keys
+        self._state = state
+        self._wal = wal
+        self._log = log
+        self._trouble: OperatorError | None = None
+        self._latch = FileLatch(layout.kill_latch(state))
+        self._transports: list[SocketTransport] = []
+
+    async def run(self) -> int:
+        """Until stopped. Raises OperatorError for what the operator must mend."""
+        self._supervisor = Supervisor()
+        try:
+            reason = await self._supervisor.run(self._start, self._stop)
+        except OperatorError:
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            self._log.put("error", "failed", text="".join(traceback.format_exception(error)))
+            return Exit.OURS
+        if self._trouble is not None:
+            raise self._trouble
+        self._log.put("info", "stopped", reason=reason)
+        return Exit.OK
+
+    # ---- up --------------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        config, wal = self._config, self._wal
+        past = [record for _, record in wal.recover()]
+        self._clock = RunClock(past[-1].ts if past else 0)
+        start_s = await self._start_second(past)
+        engine = self._engine = make_engine(config, self._wiring, start_s)
+        for record in past:
+            engine.apply(record)
+        checkpoint = engine.checkpoint(self._clock())
+        wal.begin(checkpoint)
+        self._journal = FileJournal(
+            layout.journals(self._state) / engine.desk.ids.head, self._header(start_s, checkpoint), config.journal
+        )
+        sessions = make_sessions(config, self._wiring, self._keys, engine, self._transport)
+        self._reactor = Reactor(
+            engine, sessions, wal, self._journal, self._clock, self._latch, on_failure=self._supervisor.fail
+        )
+        self._ticker = Ticker(self._reactor, self._supervisor.ticked)
+        self._server = Server(layout.control(self._state), self._verbs(), self._supervisor.fail)
+        await self._server.start()
+        self._reactor.tell(
+            RunBegan(
+                ts=0,
+                instance=config.instance.name,
+                mode=self._wiring,
+                commit=commit(),
+                config_sha256=hashlib.sha256(self._path.read_bytes()).hexdigest(),
+                recovered=bool(past),
+                clock_behind_ns=self._clock.behind_ns,
+                latched=self._latch.set,
+            )
+        )
+        self._log.put("info", "started", mode=self._wiring, run=engine.desk.ids.head, venues=list(config.enabled))
+        self._supervisor.spawn(self._ticker.run(), "ticks")
+        self._start_relay()
+        for session in sessions:
+            session.start()
+        self._supervisor.spawn(self._watch_start(), "start-up")
+
+    async def _start_second(self, past: Sequence[Record]) -> int:
+        """A start second that no client id of an earlier run bears; waits for it where it must."""
+        probe = make_engine(self._config, self._wiring, 0)
+        for record in past:
+            probe.desk.note_start(record)
+        while self._clock() // SECOND_NS <= probe.desk.last_start_s:
+            await asyncio.sleep(0.05)
+        return self._clock() // SECOND_NS
+
+    def _header(self, start_s: int, checkpoint: Any) -> JournalHeader:
+        overrides = {k: v for k, v in os.environ.items() if k.startswith(OVERRIDES)}
+        return JournalHeader(
+            run=ClientIds(self._config.instance.tag, self._wiring, start_s).head,
+            config=self._path.read_text("utf-8"),
+            commit=commit(),
+            checkpoint=checkpoint,
+            started=self._clock(),
+            facts={"wiring": self._wiring, "start_s": str(start_s), "overrides": json.dumps(overrides)},
+        )
+
+    def _transport(self) -> SocketTransport:
+        transport = SocketTransport(self._config.sockets, self._supervisor.spawn, random.random)
+        self._transports.append(transport)
+        return transport
+
+    def _start_relay(self) -> None:
+        self._relay = ChildProcess(
+            "relay",
+            relay_arguments(self._path, lifeline=0),
+            random.random,
+            lambda up, text: self._log.put("info" if up else "warning", "relay", up=up, text=text),
+        )
+        self._relay_task = self._supervisor.spawn(self._relay.run(), "relay")
+
+    async def _watch_start(self) -> None:
+        """Every venue must give its rules in time, and know every symbol; else the run ends with one sentence."""
+        deadline = asyncio.get_running_loop().time() + self._config.startup_timeout_s
+        venues = self._engine.readiness.venues
+        while not all(v.instruments for v in venues.values()):
+            if asyncio.get_running_loop().time() > deadline:
+                name = next(v.name for v in venues.values() if not v.instruments)
+                last = self._engine.vitals.last_fault.get(name, "nothing came back")
+                self._give_up(
+                    OperatorError(
+                        f"{name} gave no trading rules within {self._config.startup_timeout_s:g} s: {last}. "
+                        f"Check venues.{name}.settings and the network."
+                    )
+                )
+                return
+            await asyncio.sleep(0.02)
+        for venue in venues.values():
+            if venue.unknown:
+                self._give_up(
+                    ConfigError(
+                        f"{venue.name} does not list {', '.join(venue.unknown)}: mend `symbols` in {self._path}"
+                    )
+                )
+
+    def _give_up(self, error: OperatorError) -> None:
+        self._trouble = error
+        self._supervisor.request_stop(str(error))
+
+    # ---- down ------------------------------------------------------------------------------------------------------
+
+    async def _stop(self, reason: str) -> None:
+        """Nothing new; settle what is open; the last records; take the house down from the outside in."""
+        if self._reactor.failure is None:
+            self._reactor.tell(Operator(ts=0, action="stop", argument=reason, source="shell"))
+            await self._settle()
+            self._reactor.tell(Operator(ts=0, action="end", argument=reason, source="shell"))
+            self._reactor.end()
+        for transport in self._transports:
+            await transport.close()
+        await self._server.stop()
+        self._journal.close()
+        self._wal.close()
+        self._relay_task.cancel()
+        await self._relay.stop()
+
+    async def _settle(self) -> None:
+        """Open arbitrages get a bounded time to finish their plan and hedge."""
+        desk = self._engine.desk
+        end = asyncio.get_running_loop().time() + self._config.settle_s
+        while (desk.arbitrages or desk.orders.live) and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+        if desk.arbitrages or desk.orders.live:
+            self._log.put("warning", "left_open", arbitrages=list(desk.arbitrages), orders=list(desk.orders.live))
+
+    # ---- the operator's door ---------------------------------------------------------------------------------------
+
+    def _verbs(self) -> dict[str, Handler]:
+        return {
+            "status": self._status,
+            "kill": self._kill,
+            "pause": lambda scope="global": self._say("pause", scope),
+            "resume": lambda scope="global": self._say("resume", scope),
+            "clear": self._clear,
+            "stop": lambda: self._supervisor.request_stop("asked to stop"),
+        }
+
+    def _status(self) -> dict[str, Any]:
+        status = self._engine.vitals.status(self._clock())
+        status["instance"] = self._config.instance.name
+        status["mode"] = self._wiring
+        status["sequence"] = self._wal.seq
+        status["wal_failed"] = self._wal.failed
+        status["journal_failed"] = self._journal.failed
+        status["relay_up"] = self._relay.up
+        status["kill_latch"] = self._latch.set
+        status["inputs"] = self._reactor.inputs
+        return status
+
+    def _say(self, action: str, scope: str, argument: str = "") -> dict[str, Any]:
+        self._reactor.tell(Operator(ts=0, action=action, scope=scope, argument=argument))
+        return {"states": self._engine.vitals.status(self._clock())["states"]}
+
+    def _kill(self, hedge: bool = False) -> dict[str, Any]:
+        """The latch first: it holds even if everything behind it fails. `hedge` leaves the hedges through."""
+        if not hedge:
+            self._latch.press()
+        live = list(self._engine.desk.orders.live)
+        answer = self._say("kill", "global", "hedge" if hedge else "")
+        return {**answer, "orders_live": live}
+
+    def _clear(self, scope: str = "global", reason: str = KILL) -> dict[str, Any]:
+        if reason == KILL:
+            self._latch.clear()
+        return self._say("clear", scope, reason)
+
+
+def commit() -> str:
+    """The commit of this checkout, or the version where there is none."""
+    from tradeserver import __version__
+
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "--short", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=2,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    return done.stdout.strip()
