@@ -479,6 +479,34 @@ class CandleUpdate(msgspec.Struct, Generic[N], frozen=True):
     time: int
 
 
+class Level2Push(msgspec.Struct, Generic[N], frozen=True, gc=False, tag_field="subject", tag="trade.l2update"):
+    """A push read by its `subject`; so are the next three. Together they are what a market channel hears."""
+
+    topic: str
+    data: Level2Update[N]
+
+
+class Level1Push(msgspec.Struct, Generic[N], frozen=True, gc=False, tag_field="subject", tag="level1"):
+    """See `Level2Push`."""
+
+    topic: str
+    data: Level1[N]
+
+
+class TickerPush(msgspec.Struct, Generic[N], frozen=True, gc=False, tag_field="subject", tag="trade.ticker"):
+    """See `Level2Push`. (`/market/ticker:all` puts the symbol into the subject and is not read by this.)"""
+
+    topic: str
+    data: Ticker[N]
+
+
+class MatchPush(msgspec.Struct, Generic[N], frozen=True, gc=False, tag_field="subject", tag="trade.l3match"):
+    """See `Level2Push`."""
+
+    topic: str
+    data: Match[N]
+
+
 class OrderEvent(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     """`/spotMarket/tradeOrdersV2` (`tradeOrders` is the same without `received`), subject `orderChange`.
 
@@ -531,6 +559,20 @@ class BalanceEvent(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     relation_event: str
     relation_event_id: str
     time: str
+
+
+class OrderPush(msgspec.Struct, Generic[N], frozen=True, tag_field="subject", tag="orderChange"):
+    """A private push read by its `subject`."""
+
+    topic: str
+    data: OrderEvent[N]
+
+
+class BalancePush(msgspec.Struct, Generic[N], frozen=True, tag_field="subject", tag="account.balance"):
+    """A private push read by its `subject`."""
+
+    topic: str
+    data: BalanceEvent[N]
 
 
 # ---- WebSocket order entry ------------------------------------------------------------------------------------------
