@@ -37,7 +37,7 @@ from tradeserver.services.store import Store, StoreError
 
 POLL_S: Final = 0.02
 SAVE_S: Final = 0.5
-DRAIN_S: Final = 10.0
+DRAIN_S: Final = 8.0  # less than the daemon waits for us
 SILENCE_S: Final = 5.0
 REMIND_S: Final = 60.0
 BATCH: Final = 1_000

@@ -47,9 +47,8 @@ def run(
 ) -> None:
     """Run the daemon in the foreground until SIGTERM or Ctrl-C."""
     from tradeserver import app
-    from tradeserver.config import load
 
-    raise typer.Exit(int(app.run(load(file), live, file)))
+    raise typer.Exit(int(app.run(file, live)))
 
 
 def demo(
@@ -180,8 +179,15 @@ def replay(
 
     from tradeserver import app
     from tradeserver.cli import show
+    from tradeserver.runtime.journal import JournalError
+    from tradeserver.services.faults import NotFoundError, OperatorError
 
-    result = app.replay(directory)
+    if not directory.is_dir():
+        raise NotFoundError(f"there is no journal directory {directory}")
+    try:
+        result = app.replay_run(directory)
+    except JournalError as error:
+        raise OperatorError(f"{directory} cannot be replayed: {error}") from None
     answer = {**asdict(result), "equal": result.equal}
     (show.as_json if as_json else show.as_facts)(answer)
     raise typer.Exit(0 if result.equal else 1)
