@@ -33,7 +33,7 @@ from tradeserver.core.commands import (
     SubmitOrder,
 )
 from tradeserver.core.events import Event
-from tradeserver.venues.base import Connect, Credentials, HttpRequest, Outgoing, WsMessage
+from tradeserver.venues.base import Connect, Credentials, HttpRequest, Outgoing, Reset, WsMessage
 from tradeserver.venues.kucoin import market, orders, user
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.known import KnownOrders
@@ -47,6 +47,10 @@ from tradeserver.wire import kucoin as wire
 
 STALL_NS: Final = 50 * MS
 """Ticks farther apart than this: the loop stood still, and every connection is asked whether it is current."""
+
+_MINUTE: Final = 60_000 * MS
+LIFETIME_NS: Final = {market.CHANNEL: 1_335 * _MINUTE, user.CHANNEL: 1_350 * _MINUTE, orders.CHANNEL: 1_365 * _MINUTE}
+"""How long a connection is used; tokens and connections end after 24 h (1,440 minutes)."""
 
 _BULLET: Final = msgspec.json.Decoder(wire.Bullet)
 _COSTS: Final[dict[type[Command], Endpoint]] = {
@@ -72,8 +76,8 @@ class KucoinCodec:
         known = KnownOrders()
         market_link = BulletLink(market.CHANNEL, False, (), settings.answer_ms, self.outgoing)
         user_link = BulletLink(user.CHANNEL, True, user.TOPICS, settings.answer_ms, self.outgoing)
-        self._market = market.MarketFeed(self._rest, market_link)
-        self._market.use(self._names.natives)
+        self.market = market.MarketFeed(self._rest, market_link)
+        self.market.use(self._names.natives)
         self._user = user.UserFeed(user_link, self._names, known)
         self._orders = orders.OrderEntry(self._rest, self._names, known)
         self._queries = Queries(self._rest, self._names, known)
@@ -81,6 +85,7 @@ class KucoinCodec:
         channels = [market.CHANNEL, user.CHANNEL, orders.CHANNEL] if self._private else [market.CHANNEL]
         self._upkeep = Upkeep(self._rest, self._names, channels)
         self._started = False
+        self._renew_at: dict[str, int] = {}
         self._now = 0  # our stamp of the last call
         self._ticked = 0  # and of the last tick
         if len(market.kinds_of(settings)) * len(symbols) > market.TOPICS_PER_SESSION:
@@ -104,7 +109,7 @@ class KucoinCodec:
         if channel == orders.CHANNEL:
             return self._orders.open(ts)
         if channel == market.CHANNEL:
-            self._market.use(self._names.natives)
+            self.market.use(self._names.natives)
         link = self._link(channel)
         link.asked(ts)
         endpoint = kucoin.BULLET_PUBLIC if channel == market.CHANNEL else kucoin.BULLET_PRIVATE
@@ -113,8 +118,9 @@ class KucoinCodec:
     def opened(self, channel: str, ts: int) -> Sequence[Event]:
         """The handshake is done. The server speaks first on all three channels."""
         self._now = ts
+        self._renew_at[channel] = ts + LIFETIME_NS[channel]
         if channel == market.CHANNEL:
-            return self._market.opened(ts)
+            return self.market.opened(ts)
         if channel == orders.CHANNEL:
             self._orders.opened(ts)
         else:
@@ -124,8 +130,9 @@ class KucoinCodec:
     def closed(self, channel: str, reason: str, ts: int) -> Sequence[Event]:
         """The connection is gone, or never came."""
         self._now = ts
+        self._renew_at.pop(channel, None)
         if channel == market.CHANNEL:
-            return self._market.closed(reason, ts)
+            return self.market.closed(reason, ts)
         if channel == orders.CHANNEL:
             return self._orders.closed(reason, ts)
         return self._link(channel).closed(reason, ts)
@@ -134,7 +141,7 @@ class KucoinCodec:
         """One text frame. Raises WireError."""
         self._now = ts
         if channel == market.CHANNEL:
-            return self._market.receive(data, ts)
+            return self.market.receive(data, ts)
         if channel == orders.CHANNEL:
             return self._orders.receive(data, ts)
         return self._user.receive(data, ts)
@@ -152,10 +159,14 @@ class KucoinCodec:
         self._now = self._ticked = ts
         if self._started:
             self._upkeep.tick(ts)
-        events = self._market.tick(ts, stalled)
+        events = self.market.tick(ts, stalled)
         if self._private:
             events += self._user.link.tick(ts, stalled)
             events += self._orders.tick(ts, stalled)
+        for channel, due in list(self._renew_at.items()):
+            if ts >= due:
+                del self._renew_at[channel]
+                self.outgoing.append(Reset(channel, "renewed before the venue's 24 hours end"))
         return events
 
     # ---- commands ----
@@ -166,17 +177,25 @@ class KucoinCodec:
         An opening order needs both private links: its answer comes by one, its fills by the other. Orders that shrink
         exposure go by REST when the order link is down.
         """
-        if isinstance(command, SubmitOrder):
-            if command.opening and self._orders.state is not orders.State.UP:
-                return "orders link down"
-            if command.opening and not self._user.link.up:
-                return "user link down"
-            return self._rest.refusal(kucoin.ORDER_PLACE, self._now, safety=not command.opening)
-        endpoint = _COSTS.get(type(command))
-        return "" if endpoint is None else self._rest.refusal(endpoint, self._now, safety=True)
+        if isinstance(command, RequestSnapshot):
+            return self.market.refusal(self._now)
+        if not self._private:
+            return "no key"
+        if not self._rest.clock.known:
+            return "venue clock unknown"
+        if not isinstance(command, SubmitOrder):
+            endpoint = _COSTS.get(type(command))
+            return "" if endpoint is None else self._rest.refusal(endpoint, self._now, safety=True)
+        if command.symbol not in self._upkeep.rows:
+            return "symbol's rules unknown"
+        if command.opening and self._orders.state is not orders.State.UP:
+            return "orders link down"
+        if command.opening and not self._user.link.up:
+            return "user link down"
+        return self._rest.refusal(kucoin.ORDER_PLACE, self._now, safety=not command.opening)
 
     def encode(self, command: Command, ts: int) -> WsMessage | HttpRequest | None:
-        """The command's bytes, signed with `ts`."""
+        """The command's bytes, signed with `ts`. None for a snapshot of a symbol that is not connected."""
         self._now = ts
         match command:
             case SubmitOrder():
@@ -194,13 +213,13 @@ class KucoinCodec:
             case CancelAll():
                 return self._queries.cancel_all(command, ts)
             case RequestSnapshot():
-                return self._market.resync(command.symbol, ts, command.reason)
+                return self.market.resync(command.symbol, ts, command.reason)
             case ArmDeadMan():
                 return self._queries.arm(command, ts)
         return None
 
     def _link(self, channel: str) -> BulletLink:
-        return self._market.link if channel == market.CHANNEL else self._user.link
+        return self.market.link if channel == market.CHANNEL else self._user.link
 
 
 def _token(link: BulletLink, bullet: wire.Bullet, asked: int, ts: int) -> Sequence[Event]:

@@ -13,7 +13,8 @@ Source: KuCoin docs, WebSocket "Orderbook - Increment", "Orderbook - Level1", "G
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ _PUSH: Final = msgspec.json.Decoder(
 _FRAME: Final = msgspec.json.Decoder(wire.Frame)
 _BOOK: Final = msgspec.json.Decoder(wire.BookRows[float], strict=False)
 _READ: Final = frozenset(("trade.l2update", "trade.ticker", "level1", "trade.l3match"))
+_PRO: Final = re.compile(rb'"T"\s*:\s*"')  # `{"T":"obu.SPOT","P":..,"d":{..}}` has no "type"
 _SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 _EVERYTHING: Final = (0.0, float("inf"))
 
@@ -154,6 +156,15 @@ class MarketFeed:
             if sync.symbol == symbol and sync.resync(ts, reason):
                 return self._snapshot(native, sync, ts)
         return None
+
+    def refusal(self, ts: int) -> str:
+        """Why no snapshot can be asked for now, or ""."""
+        return self._rest.refusal(self._endpoint, ts)
+
+    @property
+    def books(self) -> Mapping[str, DepthSync]:
+        """The depth machine of each of the venue's symbols, for counting gaps."""
+        return self._syncs
 
     # ---- frames ----
 
@@ -271,7 +282,10 @@ class MarketFeed:
         try:
             frame = _FRAME.decode(data)
         except msgspec.DecodeError as error:
-            raise WireError(VENUE, CHANNEL, str(error), data) from None
+            name = "a frame of the Pro dialect" if _PRO.search(data) else str(error)
+            raise WireError(VENUE, CHANNEL, name, data) from None
+        if frame.topic is not UNSET and frame.topic.startswith("/contract"):
+            raise WireError(VENUE, CHANNEL, "a frame of the futures dialect", data)
         if frame.type != "message":
             return self.link.control(frame, ts)
         if frame.subject in _READ:

@@ -54,6 +54,7 @@ from tradeserver.venues.kucoin.rules import Names
 from tradeserver.wire import kucoin as wire
 
 CHANNEL: Final = "orders"
+REMEMBERED: Final = 1_000
 _CANCEL: Final = "c-"
 _SIDES: Final = {Side.BUY: "buy", Side.SELL: "sell"}
 _TIMES: Final = {each: each.value for each in TimeInForce}
@@ -119,7 +120,6 @@ class OrderEntry:
         self._deadline = 0
         self._heartbeat.stop()
         self._symbols.clear()
-        self._rest.budget.lost("spot")
         return (LinkDown(ts=ts, venue=VENUE, channel=CHANNEL, reason=reason),) if was_up else ()
 
     def tick(self, ts: int, stalled: bool) -> Sequence[Event]:
@@ -150,8 +150,7 @@ class OrderEntry:
             f'"allowMaxTimeWindow":{self._rest.settings.time_window_ms}}}'
         )
         if self.state is State.UP:
-            self._symbols[client_id] = command.symbol
-            self._rest.budget.sent("spot", 1)
+            self._remember(client_id, command.symbol)
             return WsMessage(CHANNEL, f'{{"id":"{client_id}","op":"spot.order","args":{order}}}'.encode())
         return self._rest.ask(
             kucoin.ORDER_PLACE,
@@ -169,7 +168,6 @@ class OrderEntry:
         if self.state is State.UP:
             ids = f'"orderId":"{order_id}"' if order_id else f'"clientOid":"{client_id}"'
             text = f'{{"id":"{_CANCEL}{client_id}","op":"spot.cancel","args":{{"symbol":"{native}",{ids}}}}}'
-            self._rest.budget.sent("spot", 1)
             return WsMessage(CHANNEL, text.encode())
         endpoint = kucoin.CANCEL_BY_ID if order_id else kucoin.CANCEL_BY_CLIENT_ID
         return self._rest.ask(
@@ -226,7 +224,6 @@ class OrderEntry:
         if answer.op == "pong":
             asked = self._heartbeat.pong(request_id)
             return (LinkCurrent(ts=ts, venue=VENUE, channel=CHANNEL, asked_ts=asked),) if asked else ()
-        self._rest.budget.answered("spot", 1)
         limit = answer.rate_limit if answer.rate_limit is not UNSET else answer.user_rate_limit
         if limit is not UNSET:
             self._rest.pool_left("spot", limit.limit, limit.remaining, limit.reset, ts)
@@ -247,6 +244,11 @@ class OrderEntry:
             pause_ns = limit.reset * MS if limit is not UNSET and limit.remaining == 0 else 0
             events.append(self._throttled(ts + max(PAUSE_NS, pause_ns), ts))
         return events
+
+    def _remember(self, client_id: str, symbol: str) -> None:
+        if len(self._symbols) >= REMEMBERED:  # orders that were encoded and not sent are never answered
+            del self._symbols[next(iter(self._symbols))]
+        self._symbols[client_id] = symbol
 
     def _throttled(self, until: int, ts: int) -> RateLimited:
         return self._rest.budget.throttled("spot", until, ts)

@@ -46,6 +46,6 @@ class Signer:
 
     def order_entry_url(self, url: str, time_ms: int) -> str:
         """Where to connect for WebSocket order entry; here the values are url-encoded."""
-        sign = quote(self.sign(f"{self._key}{time_ms}"), safe="")
-        passphrase = quote(self._passphrase, safe="")
-        return f"{url}?apikey={quote(self._key, safe='')}&timestamp={time_ms}&sign={sign}&passphrase={passphrase}"
+        sign = quote(self.sign(f"{self._key}{time_ms}"))
+        passphrase = quote(self._passphrase)
+        return f"{url}?apikey={quote(self._key)}&timestamp={time_ms}&sign={sign}&passphrase={passphrase}"
