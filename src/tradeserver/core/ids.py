@@ -70,7 +70,8 @@ class ClientIds:
         self.head = tag + MODES[mode] + base62(start_s, 6)
 
     def make(self, arbitrage: int, leg: int, attempt: int) -> str:
-        return self.head + base62(arbitrage, 5) + ALPHABET[leg] + base62(attempt, 2)
+        return self.head + base62(arbitrage, 5) + base62(leg, 1) + base62(attempt, 2)
 
     def ours(self, client_id: str) -> bool:
-        return len(client_id) == LENGTH and client_id.startswith(self.tag)
+        parts = parse(client_id)
+        return parts is not None and parts.tag == self.tag

@@ -109,6 +109,12 @@ def quantise(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
     return (nearest * step).quantize(step)
 
 
+def on_grid(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
+    """Money on the grid of `step`, exactly: what is already money has no float's noise that would need snapping."""
+    steps = (value / step).to_integral_value(ROUND_FLOOR if rounding is Rounding.DOWN else ROUND_CEILING)
+    return (steps * step).quantize(step)
+
+
 def plain(value: Decimal) -> str:
     """`value` in plain notation without trailing zeros: "0.0000001", never "1E-7"; "100", never "1E+2"."""
     text = format(value, "f")
