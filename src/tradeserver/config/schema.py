@@ -7,11 +7,10 @@ Every field has a unit in its name or its comment; the comments become `config/r
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, MinLen
 from pydantic import StringConstraints
 
 from tradeserver.core.execution import ExecutionPolicy
@@ -21,6 +20,7 @@ from tradeserver.core.types import Charged, Fees
 from tradeserver.runtime.journal import JournalSettings
 from tradeserver.runtime.wal import WalSettings
 from tradeserver.services import layout
+from tradeserver.sessions.paper_venue import PaperSettings
 from tradeserver.sessions.sockets import SocketSettings
 from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.kucoin.settings import KucoinSettings
@@ -38,20 +38,6 @@ class InstanceSettings:
     """Names the NATS stream and subjects: letters, digits, - and _, at most 32."""
     tag: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{2}$")]
     """Two characters 0-9A-Za-z that begin every client order id. No two instances on one account may share it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaperSettings:
-    """The account that the paper venue pretends to hold."""
-
-    balances: dict[str, Annotated[Decimal, Ge(0)]] = field(default_factory=dict)
-    """Opening balances by asset."""
-    maker_fee: Annotated[Decimal, Gt(-1), Lt(1)] = Decimal("0.001")
-    """As a fraction: 0.001 is 10 bps."""
-    taker_fee: Annotated[Decimal, Gt(-1), Lt(1)] = Decimal("0.001")
-    """As a fraction."""
-    latency_ms: Annotated[int, Ge(0), Le(60_000)] = 20
-    """From sending an order to its match."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,24 +3,26 @@
 To the engine it is a venue like any other: private links come up, fees are loaded, orders are answered. The market
 half is an ordinary session whose codec has no credentials; this class hands it whatever concerns market data, and no
 order can reach it. What the pretended venue says comes back as a journaled input of the source "<venue>/paper": a
-msgpack list of events, stamped when it is processed. A replay finds those inputs in its journal, so there the venue is
-None.
+msgpack list of events, stamped when it is processed.
 
 The reactor (and a backtest's driver) calls `due(ts)` before it processes any input, and processes the answer, where
-there is one, as an input of `source`.
+there is one, as an input of `source`. A replay does not: it finds those inputs in its journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
 from tradeserver.core.commands import ArmDeadMan, Command, RequestSnapshot
 from tradeserver.core.events import AnyEvent, Event, FeesLoaded, LinkUp
+from tradeserver.core.market import Market
+from tradeserver.core.types import Fees
 from tradeserver.sessions.base import Feeder, Session
-from tradeserver.sessions.paper_venue import PaperVenue
+from tradeserver.sessions.paper_venue import PaperSettings, PaperVenue
 
 _encode = msgspec.msgpack.Encoder().encode
 _events: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[AnyEvent])
@@ -51,14 +53,28 @@ class PaperSource:
 
 
 class PaperSession:
-    """See the module. `symbols` are the configured ones: their fees are told at the start."""
+    """See the module. `books` are the engine's; `balances` take the place of the settings' after a restart."""
 
-    def __init__(self, market: MarketSession, symbols: Sequence[str], venue: PaperVenue | None) -> None:
+    def __init__(
+        self,
+        market: MarketSession,
+        books: Market,
+        settings: PaperSettings,
+        fees: Fees,
+        balances: Mapping[str, Decimal] | None = None,
+    ) -> None:
         self.venue = market.venue
         self.source = PaperSource(market.venue)
+        self.paper = PaperVenue(
+            market.venue,
+            books,
+            fees,
+            settings.balances if balances is None else balances,
+            settings.latency_ms,
+            settings.answer_ms,
+        )
         self._market = market
-        self._symbols = tuple(symbols)
-        self._paper = venue
+        self._symbols = [symbol for venue, symbol in books.symbols if venue == market.venue]
         self._feeder: Feeder | None = None
         self.tick = market.tick
         self.flush = market.flush
@@ -74,9 +90,8 @@ class PaperSession:
     def start(self) -> None:
         """Begin both conversations. Not called in a replay."""
         assert self._feeder is not None, "bind first"
-        assert self._paper is not None, "a replay is not started"
         self._market.start()
-        fees = dict.fromkeys(self._symbols, self._paper.fees)
+        fees = dict.fromkeys(self._symbols, self.paper.fees)
         events = [
             LinkUp(ts=0, venue=self.venue, channel="user"),
             LinkUp(ts=0, venue=self.venue, channel="orders"),
@@ -92,15 +107,15 @@ class PaperSession:
         """See `Session.perform`. The bytes are the command itself, for the digest."""
         if isinstance(command, RequestSnapshot):
             return self._market.perform(command, ts, send)
-        if send and self._paper is not None and not isinstance(command, ArmDeadMan):
-            self._paper.send(command, ts)
+        if send and not isinstance(command, ArmDeadMan):
+            self.paper.send(command, ts)
         return _encode(command), ""
 
     def next_due(self) -> int:
         """When the pretended venue will say something by itself, ns; 0: nothing is under way."""
-        return 0 if self._paper is None else self._paper.next_due()
+        return self.paper.next_due()
 
     def due(self, ts: int) -> bytes:
         """What it has said up to `ts`, as one input of `source`; b"" for nothing. Call before each input, until b""."""
-        events = () if self._paper is None else self._paper.due(ts)
+        events = self.paper.due(ts)
         return _encode(events) if events else b""
