@@ -42,6 +42,7 @@ from tradeserver.services.faults import ConfigError, Exit, OperatorError
 from tradeserver.services.logs import Log
 from tradeserver.sessions.base import Session
 from tradeserver.sessions.paper import PaperSession
+from tradeserver.sessions.paper_venue import PaperVenue
 from tradeserver.sessions.sockets import SocketTransport
 from tradeserver.sessions.wire import NullTransport, Transport, VenueSession
 from tradeserver.venues.base import Codec, Credentials
@@ -82,7 +83,16 @@ def make_sessions(
         codec = CODECS[name](venue.settings, config.symbols, keys.get(name))
         wire = VenueSession(codec, transport())
         if wiring == "paper":
-            sessions.append(PaperSession(wire, engine.market, venue.paper, config.paper_fees(name)))
+            known = {asset: total for (v, asset), total in engine.desk.ledger.totals.items() if v == name}
+            paper = PaperVenue(
+                name,
+                engine.market,
+                config.paper_fees(name),
+                known or venue.paper.balances,
+                venue.paper.latency_ms,
+                venue.paper.answer_ms,
+            )
+            sessions.append(PaperSession(wire, config.symbols, paper))
         else:
             sessions.append(wire)
     return sessions
@@ -206,7 +216,14 @@ class Daemon:
         )
         sessions = make_sessions(config, self._wiring, self._keys, engine, self._transport)
         self._reactor = Reactor(
-            engine, sessions, wal, self._journal, self._clock, self._latch, on_failure=self._supervisor.fail
+            engine,
+            sessions,
+            wal,
+            self._journal,
+            self._clock,
+            self._latch,
+            on_failure=self._supervisor.fail,
+            pending=[session for session in sessions if isinstance(session, PaperSession)],
         )
         self._ticker = Ticker(self._reactor, self._supervisor.ticked)
         self._server = Server(layout.control(self._state), self._verbs(), self._supervisor.fail)

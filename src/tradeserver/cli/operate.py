@@ -52,15 +52,24 @@ def run(
 
 
 def demo(
-    duration: Annotated[float | None, typer.Option("--duration", min=1, help="End after so many seconds.")] = None,
+    duration: Annotated[float, typer.Option("--duration", min=0, help="End after so many seconds; 0: Ctrl-C.")] = 0.0,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there as JSON.")
     ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", metavar="DIR", help="Work there and keep it; default: a temporary one.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the simulated market.")] = 1,
+    fault: Annotated[list[str] | None, typer.Option("--fault", help="A fault to inject; may be repeated.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live picture.")] = False,
 ) -> None:
     """Everything at once on this machine: NATS, a simulated market, the daemon, the relay, and a live view."""
     from tradeserver.lab import demo as lab
 
-    raise typer.Exit(int(lab.run(duration, json_file)))
+    options = lab.DemoOptions(
+        duration_s=duration, json_file=json_file, folder=folder, seed=seed, faults=tuple(fault or ()), plain=plain
+    )
+    raise typer.Exit(int(lab.run(options)))
 
 
 def simulate(
@@ -68,11 +77,25 @@ def simulate(
         Path | None, typer.Argument(metavar="[FILE]", help="Markets, accounts, ports (TOML); default: a demo market.")
     ] = None,
     fault: Annotated[list[str] | None, typer.Option("--fault", help="A fault to inject; may be repeated.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the synthetic market; overrides the file's.")] = None,
 ) -> None:
-    """Run the simulated exchanges on loopback ports until Ctrl-C."""
-    from tradeserver.simulator import server
+    """Run the simulated exchanges on loopback ports until Ctrl-C; prints one JSON line with their addresses."""
+    import msgspec
 
-    raise typer.Exit(int(server.run(file, fault or [])))
+    from tradeserver.services.faults import ConfigError
+    from tradeserver.simulator import config, server
+
+    try:
+        settings = config.default_config() if file is None else config.load(file)
+        settings = msgspec.structs.replace(
+            settings,
+            faults=(*settings.faults, *(fault or ())),
+            seed=settings.seed if seed is None else seed,
+        )
+        config.check(settings, "the command line")
+    except config.SimConfigError as error:
+        raise ConfigError(str(error)) from None
+    raise typer.Exit(int(server.run(settings)))
 
 
 def relay(

@@ -1,9 +1,9 @@
 """`tradeserver demo`: the whole house on one laptop, without keys or network, and a live picture of it.
 
 Starts a NATS server, the simulator (Binance and KuCoin on loopback) and the daemon with its relay, as real processes;
-follows the write-ahead log and the control socket; at the end stops all of it in order, compares the daemon's ledger
-with the simulator's accounts to the last digit and sums up. Exit 0 only if the ledgers are equal, nothing is open, there
-were fills and, on the default market, at least three arbitrages were completed.
+follows the write-ahead log and the control socket; at the end stops all of it in order, compares the daemon's
+ledger with the simulator's accounts to the last digit and sums up. Exit 0 only if the ledgers are equal, nothing is
+open, there were fills and, on the default market, at least three arbitrages were completed.
 """
 
 from __future__ import annotations
@@ -197,8 +197,9 @@ def conclude(world: World, simulator_state: dict[str, Any], code: int) -> dict[s
     differences = compare(desk, simulator_state)
     summary["ledger_equal"] = not differences
     summary["ledger_differences"] = differences
-    summary["exposure"] = {asset: amount for asset, amount in desk.dust.items()}
-    summary["open_orders"] = len(desk.orders.live) + len(simulator_state["open_orders"])
+    summary["exposure"] = dict(desk.dust)
+    theirs = [a["open_orders"] for v in simulator_state["venues"].values() for a in v["accounts"].values()]
+    summary["open_orders"] = len(desk.orders.live) + sum(map(len, theirs))
     summary["open_arbitrages"] = len(desk.arbitrages)
     summary["daemon_exit_code"] = code
     return summary
@@ -208,9 +209,9 @@ def compare(desk: Desk, simulator_state: dict[str, Any]) -> list[dict[str, str]]
     """Every asset whose totals differ between the daemon's ledger and the simulator's accounts."""
     theirs = {
         (venue, asset): Decimal(balance["free"]) + Decimal(balance["locked"])
-        for venue, accounts in simulator_state["balances"].items()
-        for balances in accounts.values()
-        for asset, balance in balances.items()
+        for venue, state in simulator_state["venues"].items()
+        for account in state["accounts"].values()
+        for asset, balance in account["balances"].items()
     }
     rows = []
     for venue, asset in sorted({*desk.ledger.totals, *theirs}):

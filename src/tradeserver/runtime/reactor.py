@@ -83,8 +83,26 @@ class Muted:
         """Not again."""
 
 
+def _next_due(one: Pending) -> int:
+    return one.next_due()
+
+
 def _live(reactor: Feeder) -> Feeder:
     return reactor
+
+
+class Pending(Protocol):
+    """Somebody whose answers fall due by themselves: the paper venue. They are inputs before any later one."""
+
+    source: Source
+
+    def next_due(self) -> int:
+        """When the next one falls due, ns; 0: nothing is under way."""
+        ...
+
+    def due(self, ts: int) -> bytes:
+        """What fell due up to `ts`, as one input of `source`; b"" for nothing."""
+        ...
 
 
 class Reactor:
@@ -102,6 +120,7 @@ class Reactor:
         on_failure: Callable[[BaseException], None] = lambda error: None,
         effects: Callable[[Feeder], Feeder] = _live,
         digest_every: int = DIGEST_EVERY,
+        pending: Sequence[Pending] = (),
     ) -> None:
         self.engine = engine
         self.wal = wal
@@ -117,6 +136,7 @@ class Reactor:
         self._running = False
         self._digest = blake2b(digest_size=16)
         self._digest_every = digest_every
+        self._pending = tuple(pending)
         self._wal_failure_told = False
         self._effects = effects(self)
         self._shell = EventSource()
@@ -157,6 +177,8 @@ class Reactor:
         self._running = True
         try:
             while inbox:
+                if self._pending:
+                    self._drain()
                 source, data = inbox.popleft()
                 self._process(source, data)
         except BaseException as error:
@@ -166,6 +188,19 @@ class Reactor:
             raise
         finally:
             self._running = False
+
+    def _drain(self) -> None:
+        """What has fallen due, in due order, before the input that waits."""
+        now = self.now()
+        while True:
+            first = min((p for p in self._pending if 0 < p.next_due() <= now), key=_next_due, default=None)
+            if first is None:
+                break
+            if data := first.due(first.next_due()):
+                self._process(first.source, data)
+        for one in self._pending:  # resting orders that the books have come to
+            if data := one.due(now):
+                self._process(one.source, data)
 
     def _process(self, source: Source, data: bytes) -> None:
         ts = self.now()  # the input's only stamp

@@ -45,12 +45,16 @@ class Feeder(Protocol):
 
 
 class Session(Protocol):
-    """One venue, as commands see it. Every method is called from inside `Reactor.feed`, except `bind` and `ping`."""
+    """One venue, as commands see it. Every method is called from inside `Reactor.feed`, except `bind`, `start` and `ping`."""
 
     venue: str
 
     def bind(self, feeder: Feeder) -> None:
         """Called once, before anything else: make the sources known."""
+        ...
+
+    def start(self) -> None:
+        """Begin the conversation. Not called in a replay, which finds that input in its journal."""
         ...
 
     def refusal(self, command: Command) -> str:
