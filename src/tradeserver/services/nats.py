@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import enum
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import nats
@@ -81,6 +81,7 @@ class Publisher:
         self._client: Client | None = None
         self._js: JetStreamContext | None = None
         self._last = 0  # the stream's own sequence after our last message
+        self._failure: asyncio.Future[None] | None = None
 
     async def connect(self) -> int | Stream:
         """Connect and make the stream where it is missing.
@@ -111,7 +112,15 @@ class Publisher:
                 await asyncio.wait_for(client.close(), 2)
 
     async def _open(self) -> Client:
-        async def quiet(_: Exception) -> None: ...  # every failure reaches the caller as an exception anyway
+        failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failure = failure
+
+        # nats-py 2.16 leaves the future of an asynchronous publish open when the server refuses the message or the
+        # connection falls away: the refusal reaches this call-back alone.
+        async def failed(error: Exception | None = None) -> None:
+            if not failure.done():
+                failure.set_exception(error or ConnectionError("the connection was closed"))
+                failure.exception()  # whoever publishes next hears it; nobody has to
 
         return await nats.connect(
             self._url,
@@ -121,7 +130,9 @@ class Publisher:
             connect_timeout=2,
             ping_interval=5,
             max_outstanding_pings=2,
-            error_cb=quiet,
+            error_cb=failed,
+            disconnected_cb=failed,
+            closed_cb=failed,
         )
 
     async def _position(self) -> int | Stream:
@@ -155,7 +166,7 @@ class Publisher:
         )
 
     async def _publish(self, chunk: Sequence[tuple[int, Record]]) -> None:
-        if self._js is None:
+        if self._js is None or self._failure is None:
             raise NatsError("not connected")
         acks: list[asyncio.Future[PubAck]] = []
         try:
@@ -168,13 +179,18 @@ class Publisher:
                     }
                     data = encode(self._instance, sequence, record)
                     acks.append(await self._js.publish_async(subject(self._instance, record), data, headers=headers))
-                done = await asyncio.gather(*acks)
+                done = asyncio.gather(*acks, return_exceptions=True)
+                waiting: list[asyncio.Future[Any]] = [done, self._failure]
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if self._failure.done():
+                    self._failure.result()
+                for ack in done.result():
+                    if isinstance(ack, BaseException):
+                        raise ack
+                    self._last = ack.seq
         finally:
             for future in acks:
                 future.cancel()
-                if future.done() and not future.cancelled():
-                    future.exception()  # seen: the first one is what the caller hears
-        self._last = done[-1].seq
 
 
 def _words(error: BaseException) -> str:
