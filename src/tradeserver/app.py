@@ -42,7 +42,6 @@ from tradeserver.services.faults import ConfigError, Exit, OperatorError
 from tradeserver.services.logs import Log
 from tradeserver.sessions.base import Session
 from tradeserver.sessions.paper import PaperSession
-from tradeserver.sessions.paper_venue import PaperVenue
 from tradeserver.sessions.sockets import SocketTransport
 from tradeserver.sessions.wire import NullTransport, Transport, VenueSession
 from tradeserver.venues.base import Codec, Credentials
@@ -84,15 +83,7 @@ def make_sessions(
         wire = VenueSession(codec, transport())
         if wiring == "paper":
             known = {asset: total for (v, asset), total in engine.desk.ledger.totals.items() if v == name}
-            paper = PaperVenue(
-                name,
-                engine.market,
-                config.paper_fees(name),
-                known or venue.paper.balances,
-                venue.paper.latency_ms,
-                venue.paper.answer_ms,
-            )
-            sessions.append(PaperSession(wire, config.symbols, paper))
+            sessions.append(PaperSession(wire, engine.market, venue.paper, config.paper_fees(name), known or None))
         else:
             sessions.append(wire)
     return sessions

@@ -94,7 +94,10 @@ def _live(reactor: Feeder) -> Feeder:
 class Pending(Protocol):
     """Somebody whose answers fall due by themselves: the paper venue. They are inputs before any later one."""
 
-    source: Source
+    @property
+    def source(self) -> Source:
+        """Under which its answers are journaled."""
+        ...
 
     def next_due(self) -> int:
         """When the next one falls due, ns; 0: nothing is under way."""
