@@ -147,6 +147,7 @@ class Desk:
     def _opened(self, record: ArbitrageOpened) -> None:
         self.arbitrages[record.arbitrage] = Arbitrage(record)
         self.next_arbitrage = max(self.next_arbitrage, record.arbitrage + 1)
+        self._carry(record.base, -record.carried)
 
     def _hedged(self, record: HedgeDecided) -> None:
         arbitrage = self.arbitrages.get(record.arbitrage)
@@ -158,7 +159,7 @@ class Desk:
         if arbitrage is None:
             return
         arbitrage.residual = record.residual_base
-        self._carry(record.base, record.residual_base)
+        self._carry(record.base, record.residual_base + arbitrage.opened.carried)
         self._closed[record.arbitrage] = arbitrage
         self._closed_order.append(record.arbitrage)
         if len(self._closed_order) > CLOSED_KEPT:
@@ -169,7 +170,7 @@ class Desk:
         arbitrage = self._closed.pop(number, None)
         if arbitrage is not None:
             self._closed_order.remove(number)
-            self._carry(arbitrage.opened.base, -arbitrage.residual)
+            self._carry(arbitrage.opened.base, -arbitrage.residual - arbitrage.opened.carried)
             arbitrage.residual = ZERO
             self.arbitrages[number] = arbitrage
 

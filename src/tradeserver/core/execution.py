@@ -33,7 +33,7 @@ from tradeserver.core.records import (
     TradingState,
 )
 from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits
-from tradeserver.core.sizing import SizedLeg, base_fee, quote_fee, reserve, size
+from tradeserver.core.sizing import Sized, SizedLeg, base_fee, money, quote_fee, reserve, size
 from tradeserver.core.types import ZERO, Side
 from tradeserver.core.venues import Readiness
 
@@ -102,10 +102,11 @@ class Execution:
             asset = instrument.quote if leg.side is Side.BUY else instrument.base
             free[leg.venue, asset] = desk.ledger.free(leg.venue, asset)
         base = legs[0][1].base
-        sized, limiter = size(legs, intent.quantity, self._limits.max_order_notional, free, desk.dust.get(base, ZERO))
-        if not sized:
+        sized = size(legs, intent.quantity, self._limits.max_order_notional, free, desk.dust.get(base, ZERO))
+        limiter = sized.limiter
+        if not sized.legs:
             return 0, (limiter,)
-        drafts = self._drafts(sized)
+        drafts = self._drafts(sized.legs)
         facts = self._facts(strategy, intent, base, free)
         verdict = risk.check(self._limits, facts, drafts)
         if isinstance(verdict, Refused):
@@ -186,12 +187,12 @@ class Execution:
         strategy: str,
         opportunity: int,
         sighting: Sighting,
-        sized: tuple[SizedLeg, ...],
+        sized: Sized,
         approved: tuple[Approved, ...],
     ) -> int:
         desk = self._desk
         number = desk.next_arbitrage
-        legs = tuple(_plan(a.draft, leg) for a, leg in zip(approved, sized, strict=True))
+        legs = tuple(_plan(a.draft, leg) for a, leg in zip(approved, sized.legs, strict=True))
         buy = next(leg for leg in legs if leg.side is Side.BUY)
         residual = sum((leg.net_base for leg in legs), ZERO)
         edge = residual * buy.expected_price - sum((leg.expected_fee for leg in legs), ZERO)
@@ -204,13 +205,14 @@ class Execution:
                 arbitrage=number,
                 strategy=strategy,
                 opportunity=opportunity,
-                base=sized[0].instrument.base,
-                quote=sized[0].instrument.quote,
+                base=sized.legs[0].instrument.base,
+                quote=sized.legs[0].instrument.quote,
                 legs=legs,
                 gross_bps=sighting.gross_bps,
                 net_bps=sighting.net_bps,
                 expected_edge=edge,
                 on_exhausted=self._policy.on_exhausted,
+                carried=sized.carried,
             )
         )
         for one in approved:
@@ -345,8 +347,8 @@ class Execution:
         """What one base is worth now: a mid of a leg's venue, else the plan's price."""
         for leg in arbitrage.opened.legs:
             market: SymbolMarket = self._desk.market.symbols[leg.venue, leg.symbol]
-            if market.bid > 0.0 and market.ask > 0.0:
-                return Decimal(repr(market.mid))
+            if market.instrument is not None and market.bid > 0.0 and market.ask > 0.0:
+                return money(market.mid, market.instrument)
         return arbitrage.opened.legs[0].expected_price
 
 

@@ -21,7 +21,7 @@ from tradeserver.core.market import SymbolMarket
 from tradeserver.core.records import HedgeDecided
 from tradeserver.core.risk import Draft, Facts
 from tradeserver.core.sizing import SizedLeg, base_fee, gross_up, quote_fee, reserve
-from tradeserver.core.types import BPS, ZERO, Fees, Instrument, Rounding, Side
+from tradeserver.core.types import BPS, ZERO, Fees, Instrument, Rounding, Side, on_grid
 from tradeserver.core.venues import Readiness
 
 
@@ -144,11 +144,11 @@ def _sized(desk: Desk, instrument: Instrument, fees: Fees, side: Side, size: Dec
     """`size` net base as an order quantity, no more than the free balance can carry."""
     if side is Side.SELL:
         affordable = desk.ledger.free(instrument.venue, instrument.base)
-        return instrument.quantity(float(min(size, max(affordable, ZERO))))
+        return on_grid(min(size, max(affordable, ZERO)), instrument.lot, Rounding.DOWN)
     per_base = price * (1 + quote_fee(fees, Side.BUY))
     affordable = max(desk.ledger.free(instrument.venue, instrument.quote), ZERO) / per_base
-    wanted = gross_up(instrument.quantity(float(size)), fees, instrument.lot)
-    return min(wanted, instrument.quantity(float(affordable)))
+    wanted = gross_up(size, fees, instrument.lot)
+    return min(wanted, on_grid(affordable, instrument.lot, Rounding.DOWN))
 
 
 def _draft(desk: Desk, arbitrage: Arbitrage, leg: SizedLeg) -> Draft:

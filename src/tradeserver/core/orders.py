@@ -132,7 +132,7 @@ class Order:
         """What may still fill. A closing order may still lack fills that the venue has executed."""
         if self.state is S.CLOSING:
             return max(ZERO, self.executed - self.filled)
-        return self.submitted.quantity - self.filled if self.state in LIVE else ZERO
+        return max(ZERO, self.submitted.quantity - self.filled) if self.state in LIVE else ZERO
 
     @property
     def sign(self) -> int:

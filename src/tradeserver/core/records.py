@@ -172,6 +172,7 @@ class ArbitrageOpened(Record, frozen=True, tag=True, kw_only=True):
     net_bps: float
     expected_edge: Decimal  # quote, after fees
     on_exhausted: str  # "unwind" or "hold"
+    carried: Decimal = Decimal(0)  # base dust of earlier arbitrages that the legs net: theirs until the close
 
 
 class HedgeDecided(Record, frozen=True, tag=True, kw_only=True):

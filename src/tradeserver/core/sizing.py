@@ -14,7 +14,7 @@ import msgspec
 
 from tradeserver.core.arbitrage import common_lot
 from tradeserver.core.intents import LegIntent
-from tradeserver.core.types import ZERO, Charged, Fees, Instrument, Rounding, Side, quantise
+from tradeserver.core.types import ZERO, Charged, Fees, Instrument, Rounding, Side, on_grid, quantise
 
 ONE = Decimal(1)
 
@@ -51,7 +51,22 @@ def reserve(leg: SizedLeg) -> tuple[str, Decimal]:
 
 def gross_up(target: Decimal, fees: Fees, lot: Decimal) -> Decimal:
     """The quantity to buy so that `target` base arrives, up to the next lot."""
-    return quantise(target / (ONE - base_fee(fees, Side.BUY)), lot, Rounding.UP)
+    return on_grid(target / (ONE - base_fee(fees, Side.BUY)), lot, Rounding.UP)
+
+
+class Sized(msgspec.Struct, frozen=True):
+    """The legs in money; none where a cap is no price."""
+
+    legs: tuple[SizedLeg, ...]
+    limiter: str  # the reason that made the quantity smaller, "" where nothing did
+    carried: Decimal = ZERO  # the dust that the legs net
+
+
+class _Priced(msgspec.Struct, frozen=True):
+    intent: LegIntent
+    instrument: Instrument
+    fees: Fees
+    price: Decimal
 
 
 def size(
@@ -60,61 +75,79 @@ def size(
     max_notional: Decimal,
     free: Mapping[tuple[str, str], Decimal],
     carried: Decimal,
-) -> tuple[tuple[SizedLeg, ...], str]:
-    """The legs in money, and what limited them ("" where nothing did).
+) -> Sized:
+    """One quantity for all legs, as large as everything allows.
 
     `quantity` is the base that the intent would trade, `max_notional` the limit of one leg, `free` the unreserved
-    balances by (venue, asset), `carried` the dust of the base asset. A quantity of zero is for risk to refuse.
+    balances by (venue, asset), `carried` the dust of the base asset; it is netted where the trade is at least twice as
+    large. A quantity of zero is for risk to refuse.
     """
     lot = common_lot(instrument for _, instrument, _ in legs)
-    priced = [
-        (leg, instrument, fees, instrument.price(leg.cap, Rounding.DOWN if leg.side is Side.BUY else Rounding.UP))
-        for leg, instrument, fees in legs
-    ]
-    wanted = Decimal(repr(quantity))
-    limiter = ""
-    for leg, instrument, fees, price in priced:
+    priced = []
+    for leg, instrument, fees in legs:
+        price = instrument.price(leg.cap, Rounding.DOWN if leg.side is Side.BUY else Rounding.UP)
         if price <= 0:
-            return (), f"TICK_SIZE {instrument.venue}"
-        if leg.side is Side.SELL:
-            affordable = free.get((instrument.venue, instrument.base), ZERO)
-            asset = instrument.base
-        else:
-            affordable = free.get((instrument.venue, instrument.quote), ZERO) / (
-                price * (ONE + quote_fee(fees, Side.BUY))
-            )
-            affordable *= ONE - base_fee(fees, Side.BUY)
-            asset = instrument.quote
-        if affordable < wanted:
-            wanted, limiter = affordable, f"NO_BALANCE {instrument.venue} {asset}"
-        largest = max_notional / price * (ONE - base_fee(fees, leg.side))
-        if largest < wanted:
-            wanted, limiter = largest, ""
-    common = quantise(max(wanted, ZERO), lot, Rounding.DOWN)
-    netted = carried if abs(carried) * 2 < common else ZERO
-    sized = _legs(priced, common, netted)
-    for _ in range(3):  # the gross-up rounds up: step down where that breaks a limit
-        if not common or _within(sized, max_notional, free):
+            return Sized((), f"TICK_SIZE {instrument.venue}")
+        priced.append(_Priced(leg, instrument, fees, price))
+    for netted in dict.fromkeys((carried, ZERO)):
+        wanted, limiter = _largest(priced, Decimal(repr(quantity)), max_notional, free, netted)
+        common = on_grid(max(wanted, ZERO), lot, Rounding.DOWN)
+        if abs(netted) * 2 < common or not netted:
             break
+    sized = _legs(priced, common, netted)
+    while common and not _within(sized, max_notional, free):  # the gross-up rounds up: once, by a lot
         common -= lot
         sized = _legs(priced, common, netted)
-    return sized, limiter
+    return Sized(sized, limiter, netted if common else ZERO)
 
 
-def _legs(
-    priced: Sequence[tuple[LegIntent, Instrument, Fees, Decimal]], common: Decimal, netted: Decimal
-) -> tuple[SizedLeg, ...]:
+def _largest(
+    priced: Sequence[_Priced],
+    wanted: Decimal,
+    max_notional: Decimal,
+    free: Mapping[tuple[str, str], Decimal],
+    netted: Decimal,
+) -> tuple[Decimal, str]:
+    """The most that every leg's balance and limit allow, and the balance that decided."""
+    limiter = ""
+    for leg in priced:
+        rules, price = leg.instrument, leg.price
+        if leg.intent.side is Side.SELL:
+            asset = rules.base
+            affordable = free.get((rules.venue, asset), ZERO)
+            largest = max_notional / price
+        else:
+            asset = rules.quote
+            arrives = ONE - base_fee(leg.fees, Side.BUY)
+            per_base = price * (ONE + quote_fee(leg.fees, Side.BUY))
+            affordable = free.get((rules.venue, asset), ZERO) / per_base * arrives + netted
+            largest = max_notional / price * arrives + netted
+        if affordable < wanted:
+            wanted, limiter = affordable, f"NO_BALANCE {rules.venue} {asset}"
+        if largest < wanted:
+            wanted, limiter = largest, ""
+    return wanted, limiter
+
+
+def _legs(priced: Sequence[_Priced], common: Decimal, netted: Decimal) -> tuple[SizedLeg, ...]:
     return tuple(
         SizedLeg(
-            instrument,
-            fees,
-            leg.side,
-            gross_up(common - netted, fees, instrument.lot) if leg.side is Side.BUY and common else common,
-            price,
-            Decimal(repr(leg.expected_price)),
+            leg.instrument,
+            leg.fees,
+            leg.intent.side,
+            gross_up(max(common - netted, ZERO), leg.fees, leg.instrument.lot)
+            if leg.intent.side is Side.BUY and common
+            else common,
+            leg.price,
+            money(leg.intent.expected_price, leg.instrument),
         )
-        for leg, instrument, fees, price in priced
+        for leg in priced
     )
+
+
+def money(price: float, instrument: Instrument) -> Decimal:
+    """An average or a mid as money: to a thousandth of a tick, so that sums of its products stay exact."""
+    return quantise(Decimal(repr(price)), instrument.tick / 1000, Rounding.DOWN)
 
 
 def _within(legs: Sequence[SizedLeg], max_notional: Decimal, free: Mapping[tuple[str, str], Decimal]) -> bool:
