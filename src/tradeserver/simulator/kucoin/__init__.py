@@ -1,0 +1,1 @@
+"""KuCoin spot (classic) as its clients see it; `front.KucoinFront` is the way in."""
