@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shell_kit import alert, checkpoint
 
+from shell_kit import alert, checkpoint
 from tradeserver.core.records import Checkpoint, Record
 from tradeserver.runtime.frames import FRAME_HEAD, HEADER_SIZE, decode_header, encode_slot, slot_position
 from tradeserver.runtime.wal import FileWal, MemoryWal, WalBusyError, WalSettings, encode_record, keep_house
@@ -321,7 +321,7 @@ def test_kill_dash_nine_loses_nothing_that_was_written(tmp_path: Path) -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)], timeout=30, check=False
+        [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parents[1])], timeout=30, check=False
     )
     assert done.returncode == -9
     wal, found = opened(tmp_path)

@@ -65,6 +65,7 @@ class WebSocket(WSListener):
             or self._over
             or self._congested
             or transport.is_disconnected
+            or transport.is_close_frame_sent
             or transport.underlying_transport.is_closing()
         ):
             return False
@@ -83,6 +84,14 @@ class WebSocket(WSListener):
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
         self._end(reason)
+
+    async def gone(self) -> None:
+        """Wait until nothing is left of the connection. Await it for every connection: picows keeps its errors here."""
+        if self._transport is not None:
+            try:
+                await self._transport.wait_disconnected()
+            except Exception:  # `on_close` has told already; a callback's own error ended the run
+                pass
 
     def _end(self, reason: str) -> None:
         if self._over:

@@ -103,8 +103,7 @@ class Keeper:
         """From one `Opening` to its `Closed`."""
         connect = await self._address(settings)
         if connect is not None:
-            await self._shake_hands(connect, settings)
-        await self._until_past(Phase.OPEN)
+            await self._talk(connect, settings)
 
     async def _address(self, settings: SocketSettings) -> Connect | None:
         """Ask where to connect to. None: given up or reset, and `Closed` reported."""
@@ -118,9 +117,10 @@ class Keeper:
             self.hang_up("no address to connect to in time")
         return self._connect
 
-    async def _shake_hands(self, connect: Connect, settings: SocketSettings) -> None:
+    async def _talk(self, connect: Connect, settings: SocketSettings) -> None:
+        """From the handshake to the loss."""
         try:
-            await websocket.connect(
+            socket = await websocket.connect(
                 connect.url,
                 connect.headers,
                 on_frame=self._listener.frames(self.channel),
@@ -132,6 +132,8 @@ class Keeper:
             )
         except websocket.ConnectError as error:
             self._lost(f"connect failed: {error}")
+        else:
+            await socket.gone()
 
     async def _until_past(self, phase: Phase) -> None:
         while self.phase is phase:
