@@ -40,6 +40,7 @@ class Heartbeat:
         self.interval_ns = 0
         self.timeout_ns = 0
         self._next = 0  # 0: not running
+        self._last = 0  # when the last ping was sent, at first when the connection was made
         self._asked = 0  # when the unanswered ping was sent, 0: none
         self._count = 0
 
@@ -47,6 +48,7 @@ class Heartbeat:
         """The connection stands; these are the server's rules."""
         self.interval_ns, self.timeout_ns = interval_ms * MS, timeout_ms * MS
         self._next = ts + self.interval_ns
+        self._last = ts
         self._asked = 0
 
     def stop(self) -> None:
@@ -56,7 +58,7 @@ class Heartbeat:
     def hurry(self, ts: int) -> None:
         """Somebody doubts that this connection is current: ping soon. A ping under way was sent too early to tell."""
         if self._next:
-            self._next = min(self._next, max(ts, self._next - self.interval_ns + HURRY_NS))
+            self._next = min(self._next, max(ts, self._last + HURRY_NS))
 
     def due(self, ts: int) -> bool:
         """Whether to ping now."""
@@ -65,7 +67,7 @@ class Heartbeat:
     def ping(self, ts: int) -> str:
         """The id of a ping that is sent now."""
         self._count += 1
-        self._asked = ts
+        self._asked = self._last = ts
         self._next = ts + self.interval_ns
         return str(self._count)
 

@@ -185,7 +185,10 @@ class OrderEntry:
         """One frame. Raises WireError."""
         try:
             if self.state is State.UP:
-                return self._answer(_ANSWER.decode(data), ts)
+                answer = _ANSWER.decode(data)
+                if answer.op is UNSET and answer.code is UNSET:
+                    raise WireError(VENUE, CHANNEL, "neither an answer nor an error", data)
+                return self._answer(answer, ts)
             return self._log_on(_GREETING.decode(data), data, ts)
         except msgspec.DecodeError as error:
             raise WireError(VENUE, CHANNEL, str(error), data) from None
