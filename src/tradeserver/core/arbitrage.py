@@ -1,8 +1,9 @@
 """One open arbitrage: its plan, every order it sent, its exposure as an interval, and its result as a bridge.
 
 Exposure in the base asset: fills net of base commission give the point; each order that may still fill widens the
-interval by its open quantity, and so does the dust that the plan nets: to have netted it or not is both in order. A limit looks at the end farther from zero, a hedge at the end nearer to it, and none is
-needed while the interval contains zero. Commission in a third asset is a cost, never exposure.
+interval by its open quantity, and so does the dust that the plan nets: to have netted it or not is both in order. A
+limit looks at the end farther from zero, a hedge at the end nearer to it, and none is needed while the interval
+contains zero. Commission in a third asset is a cost, never exposure.
 
 The bridge leads from the expected edge to the realised one, in quote, and sums exactly. Changed by records only, the
 timers apart.

@@ -1,8 +1,8 @@
 """Opportunities as episodes: "it saw the spread, why did it not trade?" has an answer here.
 
 An episode opens with the first sighting of a direction, closes when the strategy says that it is over, and keeps the
-peak and every decision: taken, or refused with all reasons. Equal decisions in a row are one with a count; an episode
-keeps the first `DECISIONS_KEPT` different ones and the last. It decides nothing.
+peak and every decision: taken, or refused with all reasons. Equal refusals in a row are one with a count; an episode
+keeps `DECISIONS_KEPT` decisions: the first ones and the last. It decides nothing.
 """
 
 from __future__ import annotations
