@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from binance_talk import ED25519, HMAC, MS, SECOND, T0, XRP, Talk, commission, exchange_info, names, query
 
-from tradeserver.core.commands import QueryOpenOrders
+from tradeserver.core.commands import CancelAll, QueryOpenOrders, RequestSnapshot
 from tradeserver.core.events import (
     ClockOffset,
     FeesLoaded,
@@ -348,7 +348,34 @@ def test_a_418_stops_everything() -> None:
     limited = talk.answer("/api/v3/openOrders", body, 418, {"retry-after": "120"})[0]
     assert isinstance(limited, RateLimited)
     assert limited.banned
-    assert talk.codec.usable(QueryOpenOrders(venue="binance")) == "rate budget: banned"
+    talk.requests.clear()
+    talk.tick(119 * SECOND)
+    assert talk.requests == []  # not even the time is asked
+    talk.tick(300 * SECOND)
+    assert talk.requests != []
+
+
+def test_a_ban_stops_every_command() -> None:
+    talk = Talk(HMAC).ready()
+    talk.codec.budget.throttled("weight", talk.ts + SECOND, talk.ts, banned=True)
+    for command in (
+        QueryOpenOrders(venue="binance"),
+        CancelAll(venue="binance", symbol="XRP/USDT"),
+        RequestSnapshot(venue="binance", symbol="XRP/USDT", reason="crossed"),
+    ):
+        assert talk.codec.usable(command) == "rate budget: banned"
+
+
+def test_a_throttled_time_is_not_asked_for_again() -> None:
+    talk = Talk(HMAC)
+    talk.start()
+    talk.answer("/api/v3/time", {"code": -1003, "msg": "Too much request weight used."}, 429, {"retry-after": "30"})
+    talk.answer("/api/v3/exchangeInfo", exchange_info())
+    for _ in range(29):
+        talk.tick(SECOND)
+    assert talk.requests == []
+    talk.tick(SECOND)
+    assert [request.label for request in talk.requests] == ["GET /api/v3/time"]
 
 
 def test_the_servers_own_count_feeds_the_budget() -> None:

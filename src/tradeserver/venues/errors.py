@@ -50,6 +50,9 @@ class ErrorRow(msgspec.Struct, frozen=True):
 
 UNLISTED: Final = ErrorRow("", "", Fault.UNKNOWN, Fault.BACKOFF, "unlisted: query by client id, tell a person")
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding a venue's bytes can raise: msgspec lets Python's own error through for a string that is not UTF-8."""
+
 AUTH_CODE: Final = "AUTH"
 """`VenueFault.code` when a venue does not accept our key, signature or permissions: nothing more will be accepted."""
 

@@ -20,9 +20,7 @@ CARD: Final = (
     CardRow("orders", "done", "private.py: order.place, LIMIT, FULL; REST while the link is down"),
     CardRow("unknown", "done", "errors.py: 5xx, 403, -1000, -1001, -1006, -1007, -1008, duplicates -> OrderUncertain"),
     CardRow("errors", "done", "errors.py, venues/errors.py"),
-    CardRow(
-        "fills", "done", "reports.py: the FULL answer, executionReport and myTrades agree on trade ids"
-    ),
+    CardRow("fills", "done", "reports.py: the FULL answer, executionReport and myTrades agree on trade ids"),
     CardRow("cancel-race", "done", "private.py, reads.py: -2011 -> CancelRejected"),
     CardRow("absence", "done", "reads.py: -2013 -> OrderStatus(found=False), anything else -> QueryFailed"),
     CardRow("account", "done", "outboundAccountPosition is absolute; externalLockUpdate causes a question"),

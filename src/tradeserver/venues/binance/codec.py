@@ -170,7 +170,8 @@ class BinanceCodec:
                 return "orders link down"
             safety = not command.opening
             return (
-                budget.refusal("orders", 1, now, safety)  # throttled by -1015, without a count
+                budget.refusal("weight", 1, now, safety=True)  # a success weighs nothing, but a throttle is a throttle
+                or budget.refusal("orders", 1, now, safety)  # throttled by -1015, without a count
                 or budget.refusal("orders_10s", 1, now, safety)
                 or budget.refusal("orders_1d", 1, now, safety)
             )
@@ -224,4 +225,5 @@ class BinanceCodec:
             self._setup.refresh_rules()
 
     def _ask_account(self, ts: int) -> None:
-        self.outgoing.append(self._reads.account(ts))
+        if not self.budget.refusal("weight", WEIGHTS[RequestAccount], ts, safety=True):
+            self.outgoing.append(self._reads.account(ts))

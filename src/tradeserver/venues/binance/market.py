@@ -24,6 +24,7 @@ from tradeserver.venues.binance.rules import VENUE, native_of
 from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.depth import DepthRule, DepthSync, State
+from tradeserver.venues.errors import UNREADABLE
 from tradeserver.wire.binance import (
     BookTicker,
     Combined,
@@ -174,7 +175,7 @@ class MarketStreams:
             if handler is not None:
                 try:
                     return handler(data, ts)
-                except msgspec.DecodeError as error:
+                except UNREADABLE as error:
                     raise WireError(VENUE, CHANNEL, str(error), data) from error
         return self._other(data, ts)
 
@@ -239,7 +240,7 @@ class MarketStreams:
             return _NOTHING
         try:
             answer = _ANSWER.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise WireError(VENUE, CHANNEL, str(error), data) from error
         if answer.code is not UNSET or answer.error is not UNSET:
             self._reset("subscription refused", ts)

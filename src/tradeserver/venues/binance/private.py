@@ -31,7 +31,7 @@ from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.binance.signing import Ed25519Signer, HmacSigner, sign_rest_of, ws_payload
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.clock import ClockSampler
-from tradeserver.venues.errors import AUTH_CODE, ErrorRow, Fault, order_outcome
+from tradeserver.venues.errors import AUTH_CODE, UNREADABLE, ErrorRow, Fault, order_outcome
 from tradeserver.wire.binance import (
     AccountPosition,
     BalanceUpdate,
@@ -290,7 +290,7 @@ class PrivateLinks:
             if data.startswith(b'{"id":'):
                 return self._answered(channel, _ANSWER.decode(data), ts)
             return self._event(channel, data, ts)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise WireError(VENUE, channel, str(error), data) from error
 
     def _placed(self, channel: str, answer: WsAnswer[OrderAnswer[Decimal]], ts: int) -> Sequence[Event]:

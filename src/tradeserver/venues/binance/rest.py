@@ -22,7 +22,7 @@ from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.binance.signing import Signer, rest_payload
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.clock import ClockSampler
-from tradeserver.venues.errors import AUTH_CODE, UNLISTED, ErrorRow, Fault
+from tradeserver.venues.errors import AUTH_CODE, UNLISTED, UNREADABLE, ErrorRow, Fault
 from tradeserver.wire.binance import ErrorBody
 
 Params = Sequence[tuple[str, str]]
@@ -125,7 +125,7 @@ class Rest:
         if 200 <= status < 300:
             try:
                 return asked.answered(body, ts)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 text = f"{asked.label}: {error}"
                 failure = Failure(status, "BAD_BODY", text, UNLISTED)
                 return (_fault("BAD_BODY", text, ts), *asked.failed(failure, ts))
@@ -150,7 +150,7 @@ class Rest:
             return Failure(status, code, body[:200].decode(errors="replace"), row)
         try:
             error = _ERROR.decode(body)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             text = f"not JSON: {body[:80]!r}"
             return Failure(status, f"HTTP {status}", text, row_of(status, f"HTTP {status}", ""))
         code = str(error.code)

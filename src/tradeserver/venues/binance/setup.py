@@ -25,6 +25,7 @@ from tradeserver.venues.clock import ClockSampler
 from tradeserver.wire.binance import Commission, ExchangeInfo, ServerTime
 
 _SECOND: Final = 1_000_000_000
+_MOST_WEIGHT: Final = 20  # of the requests made here
 _HURRY_NS: Final = 10 * _SECOND
 _PAUSES_NS: Final = tuple(s * _SECOND for s in (1, 2, 5, 10, 30))
 
@@ -83,7 +84,9 @@ class Setup:
         self._ask_for_all = False  # the venue does not know one of our symbols: ask without naming them
 
     def tick(self, ts: int) -> None:
-        """Ask for what is due."""
+        """Ask for what is due, unless the venue throttles us: another request now would only prolong that."""
+        if self._budget.refusal("weight", _MOST_WEIGHT, ts, safety=True):
+            return
         if ts >= self._rules.due and not self._rules.busy:
             self._ask_rules(ts)
         if ts >= self._time.due and not self._time.busy:
