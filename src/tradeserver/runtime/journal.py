@@ -216,7 +216,7 @@ class FileJournal:
     def close(self) -> None:
         """Write what is left and stop."""
         self.flush()
-        if self._thread.ident is not None:
+        if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
 

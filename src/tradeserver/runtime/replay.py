@@ -105,8 +105,8 @@ def replay(
             names[entry.source] = entry.data.decode()
         elif entry.kind in (DIGEST, END):
             inputs, expected = count_and_digest(entry)
-            ended = entry.kind == END
-            found = reactor.digest() if ended else digests.found.pop(inputs, b"")
+            found = reactor.digest() if entry.kind == END else digests.found.pop(inputs, b"")
+            ended = ended or entry.kind == END
             compared += 1
             if found != expected or inputs != reactor.inputs:
                 mismatch = Mismatch(inputs, expected.hex(), found.hex())

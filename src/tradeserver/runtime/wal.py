@@ -291,7 +291,9 @@ class FileWal:
                 self.trouble = f"old segments: {error}"
 
     def close(self) -> None:
-        """Sync, stop the background, unlock."""
+        """Sync, stop the background, unlock. A second call does nothing."""
+        if self._lock < 0:
+            return
         self._stop.set()
         self._rolled.set()
         for thread in self._threads:
@@ -304,6 +306,7 @@ class FileWal:
             os.close(self._segment.fd)
             self._segment = None
         os.close(self._lock)
+        self._lock = -1
 
 
 def _preallocate(fd: int, size: int) -> None:

@@ -45,7 +45,7 @@ class Feeder(Protocol):
 
 
 class Session(Protocol):
-    """One venue, as commands see it. Every method is called from inside `Reactor.feed`, except `bind`, `start` and `ping`."""
+    """One venue, as commands see it. All but `bind`, `start` and `ping` are called from inside `Reactor.feed`."""
 
     venue: str
 
