@@ -191,7 +191,7 @@ class Exchange:
         self_trade: SelfTrade = SelfTrade.NONE,
         expires_ns: int = 0,
     ) -> Placement:
-        """Accept, match and rest or end an order; or say why not. Market orders give `quantity` or `funds`, no price."""
+        """Accept, match and rest or end an order; or say why not. Market orders give `quantity` or `funds` alone."""
         if type is OrderType.MARKET and (price or bool(quantity) == bool(funds)):
             raise ValueError("a market order takes a quantity or funds, and no price")
         if type is not OrderType.MARKET and (funds or not price):
@@ -272,7 +272,7 @@ class Exchange:
         self._events.append(event)
 
     def add_participant(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> Resting:
-        """A synthetic participant's order joins the book. It must not cross (see `take`). Call `flush` after a batch."""
+        """A synthetic participant's order joins the book. It must not cross (see `take`). `flush` after a batch."""
         resting = Resting(0, side, price, quantity)
         self.books[symbol].add(resting)
         return resting

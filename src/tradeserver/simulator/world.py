@@ -7,13 +7,16 @@ random comes from dice seeded by the configuration's `seed`.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Final
 
 from tradeserver.simulator.accounts import Account, Fees
+from tradeserver.simulator.binance.front import BinanceFront
 from tradeserver.simulator.config import SimConfig, VenueConfig
 from tradeserver.simulator.exchange import Exchange
 from tradeserver.simulator.faults import Faults
 from tradeserver.simulator.front import Front
+from tradeserver.simulator.kucoin.front import KucoinFront
 from tradeserver.simulator.market import Market
 from tradeserver.simulator.playback import Feed, Playback
 from tradeserver.simulator.types import Status
@@ -22,14 +25,10 @@ FIRST_ID: Final = 1_000_000
 TICK_NS: Final = 10_000_000
 
 
-def _front(venue: str, exchange: Exchange, faults: Faults, config: VenueConfig, rng: random.Random) -> Front:
-    if venue == "binance":
-        from tradeserver.simulator.binance.front import BinanceFront
-
-        return BinanceFront(exchange, faults, config, rng)
-    from tradeserver.simulator.kucoin.front import KucoinFront
-
-    return KucoinFront(exchange, faults, config, rng)
+_FRONTS: Final[dict[str, Callable[[Exchange, Faults, VenueConfig, random.Random], Front]]] = {
+    "binance": BinanceFront,
+    "kucoin": KucoinFront,
+}
 
 
 def build_exchange(venue: str, config: VenueConfig) -> Exchange:
@@ -80,7 +79,7 @@ class World:
         self.playback = Playback(config.playback, feeds)
         self.market = Market(config.market, self.exchanges.values(), config.seed)
         self.fronts: dict[str, Front] = {
-            venue: _front(venue, self.exchanges[venue], self.faults, settings, random.Random(f"{config.seed} {venue}"))
+            venue: _FRONTS[venue](self.exchanges[venue], self.faults, settings, random.Random(f"{config.seed} {venue}"))
             for venue, settings in config.venues.items()
         }
         self._next_tick_ns = 0
