@@ -242,6 +242,8 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Send a recording through the real codec: gaps, resyncs, agreement with the tickers in it, final books."""
+    import msgspec
+
     from tradeserver.cli import show
     from tradeserver.runtime import verify as proof
 
@@ -250,4 +252,7 @@ def verify(
     except proof.VerifyError as error:
         sys.stderr.write(f"tradeserver: {error}\n")
         raise typer.Exit(1) from None
-    (show.as_json if as_json else show.as_facts)(report)
+    (show.as_json if as_json else show.as_facts)(msgspec.to_builtins(report))
+    if report.problem:
+        sys.stderr.write(f"tradeserver: {report.problem}\n")
+        raise typer.Exit(1)
