@@ -261,6 +261,7 @@ def test_a_stream_of_a_symbol_that_is_not_ours_is_ignored() -> None:
         b'{"stream":"xrpusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"XRPUSDT","U":105,"u":"x","b":[],"a":[]}}',
         b'{"stream":"xrpusdt@bookTicker","data":{"u":1,"s":"XRPUSDT","b":"zero","B":"1","a":"1","A":"1"}}',
         b'{"stream":"xrpusdt@bookTicker","data":{"u":1,"s":"XRPU',
+        b'{"stream":"xrpusdt@',
         b'{"stream":"nothing that we know","data":{}}',
         b"\xff\xfe\x00",
     ],

@@ -83,10 +83,10 @@ class MarketStreams:
         self._open = False
         self._up = False
         self._heard = 0
-        self._kinds: dict[int, Callable[[bytes, int], Sequence[Event]]] = {
-            ord("d"): self._depth,  # "btcusdt@depth@100ms"
-            ord("b"): self._best_quote,  # "btcusdt@bookTicker"
-            ord("t"): self._trade,  # "btcusdt@trade"
+        self._kinds: dict[bytes, Callable[[bytes, int], Sequence[Event]]] = {
+            b"d": self._depth,  # "btcusdt@depth@100ms"
+            b"b": self._best_quote,  # "btcusdt@bookTicker"
+            b"t": self._trade,  # "btcusdt@trade"
         }
 
     # ---- life ----
@@ -171,7 +171,7 @@ class MarketStreams:
         self._heard = ts
         if data.startswith(b'{"stream":"'):
             at = data.find(b"@", 11, 43) + 1
-            handler = self._kinds.get(data[at]) if at else None
+            handler = self._kinds.get(data[at : at + 1]) if at else None
             if handler is not None:
                 try:
                     return handler(data, ts)
