@@ -307,10 +307,11 @@ class Daemon:
         if self._reactor.failure is None:
             self._reactor.tell(Operator(ts=0, action="stop", argument=reason, source="shell"))
             await self._settle()
-            self._reactor.tell(Operator(ts=0, action="end", argument=reason, source="shell"))
-            self._reactor.end()
         for transport in self._transports:
             await transport.close()
+        if self._reactor.failure is None:
+            self._reactor.tell(Operator(ts=0, action="end", argument=reason, source="shell"))
+            self._reactor.end()
         await self._server.stop()
         self._journal.close()
         self._wal.close()
@@ -331,6 +332,7 @@ class Daemon:
     def _verbs(self) -> dict[str, Handler]:
         return {
             "status": self._status,
+            "books": self._books,
             "kill": self._kill,
             "pause": lambda scope="global": self._say("pause", scope),
             "resume": lambda scope="global": self._say("resume", scope),
@@ -349,6 +351,24 @@ class Daemon:
         status["kill_latch"] = self._latch.set
         status["inputs"] = self._reactor.inputs
         return status
+
+    def _books(self, levels: int = 5) -> dict[str, Any]:
+        """Every depth book with its best levels and the hash of all of it."""
+        rows = []
+        for (venue, symbol), market in self._engine.market.symbols.items():
+            bids, asks = market.book.top(levels)
+            rows.append(
+                {
+                    "venue": venue,
+                    "symbol": symbol,
+                    "trust": market.trust.value,
+                    "update_id": market.book.update_id,
+                    "bids": bids,
+                    "asks": asks,
+                    "sha256": market.book.sha256(),
+                }
+            )
+        return {"rows": rows}
 
     def _say(self, action: str, scope: str, argument: str = "") -> dict[str, Any]:
         self._reactor.tell(Operator(ts=0, action=action, scope=scope, argument=argument))

@@ -188,7 +188,7 @@ secret = "file:{folder}/kucoin.secret"
 passphrase = "file:{folder}/kucoin.passphrase"
 [venues.kucoin.settings]
 rest_url = "{kucoin[rest]}"
-order_entry_url = "{kucoin[order_entry]}"
+order_entry_url = "{kucoin[ws_orders]}"
 
 [nats]
 url = "nats://127.0.0.1:{nats_port}"
