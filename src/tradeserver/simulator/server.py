@@ -178,9 +178,9 @@ class _VenueServer:
                 front.tick(now_ns)
             elif message.type is WSMsgType.PING:
                 await connection.socket.pong(message.data)
-                front.ping(conn, message.data, now_ns)
+                front.ping(conn, bytes(message.data), now_ns)
             elif message.type is WSMsgType.PONG:
-                front.pong(conn, message.data, now_ns)
+                front.pong(conn, bytes(message.data), now_ns)
             self.deliver()
 
 
