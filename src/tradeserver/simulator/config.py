@@ -104,6 +104,7 @@ class PlaybackConfig(_Section, frozen=True, kw_only=True):
     that plays one, or `wait_ms` after the first of them at the latest."""
 
     speed: float = 1.0  # 0: as fast as it goes
+    skip_s: float = 0.0  # of the recordings: applied to the books, not played
     lead_ms: int = 100
     wait_ms: int = 10_000
 

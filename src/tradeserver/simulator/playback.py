@@ -61,6 +61,9 @@ class Playback:
     def __init__(self, config: PlaybackConfig, feeds: Iterable[Feed]) -> None:
         self._config = config
         self._feeds = list(feeds)
+        begin_ns = min((feed.t_ns for feed in self._feeds), default=0) + int(config.skip_s * 1e9)
+        for feed in self._feeds:
+            feed.skip_to(begin_ns)
         self._origin_ns = min((feed.t_ns for feed in self._feeds), default=0)
         self._start_ns = 0
 
@@ -149,12 +152,23 @@ class Feed:
         """Playing begins; recorded local times plus `shift_ns` are simulated times at 1x."""
         self._shift_ns = shift_ns + self._offset_ns
 
-    def play_one(self, now_ns: int) -> None:
-        """The next item goes to the exchange."""
+    def skip_to(self, t_ns: int) -> None:
+        """Apply to the books what was recorded before `t_ns`, unheard."""
+        while self._next is not None and self.t_ns < t_ns:
+            item = self._take()
+            if item.native in self._names:
+                self._apply(item, self._books[item.native], self._names[item.native])
+
+    def _take(self) -> Item:
         item = self._next
         assert item is not None
         self._next = next(self._items, None)
         self.t_ns = self._next.t_ns if self._next else _NEVER
+        return item
+
+    def play_one(self, now_ns: int) -> None:
+        """The next item goes to the exchange."""
+        item = self._take()
         name = self._names.get(item.native)
         if name is None:
             return
