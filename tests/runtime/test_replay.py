@@ -34,7 +34,7 @@ def run_live(directory: Path, end: bool = True) -> tuple[str, int]:
     log: list[str] = []
     wires = {venue: Wire(log) for venue in ("x", "y")}
     sessions = [VenueSession(EchoCodec(venue), wire) for venue, wire in wires.items()]
-    header = JournalHeader("r1", "", "c", checkpoint(ts=3, number=40), 1_000, EVERY)
+    header = JournalHeader("r1", "", "c", checkpoint(ts=3, number=40), 1_000)
     journal = FileJournal(directory, header)
     wal, latch = MemoryWal(), MemoryLatch()
     engine = ScriptEngine()

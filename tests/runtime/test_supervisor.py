@@ -19,7 +19,7 @@ from test_reactor import Wire
 from shell_kit import EchoCodec, ScriptEngine
 from tradeserver.core.events import Tick
 from tradeserver.net.backoff import BackoffSettings
-from tradeserver.runtime.journal import INPUT, MemoryJournal
+from tradeserver.runtime.journal import DIGEST, INPUT, MemoryJournal, count_and_digest
 from tradeserver.runtime.latch import FileLatch, MemoryLatch
 from tradeserver.runtime.notify import notify, watchdog_ns
 from tradeserver.runtime.reactor import Reactor
@@ -275,6 +275,13 @@ def test_the_log_rolls_on_an_idle_tick_only() -> None:
     assert t.wal.checkpoints == []
     t.ticker.tick(0)
     assert [seq for seq, _ in t.wal.checkpoints] == [1]
+
+
+def test_ticks_mark_the_journal_every_second() -> None:
+    t = Ticking()
+    for _ in range(250):
+        t.ticker.tick(0)
+    assert [count_and_digest(e)[0] for e in t.journal.entries if e.kind == DIGEST] == [100, 200]
 
 
 def test_chores_are_done_in_the_end_although_no_tick_is_idle() -> None:

@@ -7,7 +7,8 @@ blocks, `magic 4, length u32, CRC32 u32`, so that a torn end is recognised; a bl
 
     HEADER  what the run started from (`JournalHeader`)         SOURCE  a source number and its name
     INPUT   one input; bit 0x80 of the kind is reserved for "applied without deciding"
-    DIGEST  u64 number of inputs so far, then the running hash   END     the same, at an orderly end
+    DIGEST  a mark: u64 number of inputs so far, then the running hash with the engine's state folded into it
+    END     the number of inputs and the running hash at an orderly end
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ DIGEST: Final = 3
 END: Final = 4
 
 DIGEST_EVERY: Final = 10_000
-"""Inputs between two digests."""
+"""Inputs between two digests at the most; ticks make one every second besides."""
 
 _MAGIC: Final = b"TSJ1"
 _BLOCK: Final = struct.Struct("<4sII")
@@ -51,7 +52,6 @@ class JournalHeader(msgspec.Struct, frozen=True):
     commit: str
     checkpoint: Checkpoint | None  # the state recovered from the write-ahead log; None at a first start
     started: int  # ns, the clock's first stamp
-    digest_every: int = DIGEST_EVERY
     facts: dict[str, str] = {}  # whatever else the wiring needs to know again; msgspec copies
 
 
@@ -88,11 +88,11 @@ class Journal(Protocol):
         ...
 
     def digest(self, inputs: int, digest: bytes) -> None:
-        """The running hash after so many inputs."""
+        """A mark: the running hash after so many inputs."""
         ...
 
     def end(self, inputs: int, digest: bytes) -> None:
-        """The same, at an orderly end."""
+        """The running hash at an orderly end."""
         ...
 
     def flush(self) -> None:

@@ -229,8 +229,7 @@ class Reactor:
         if chatter:
             self._digest.update(chatter)
         if not self.inputs % self._digest_every:
-            self._digest.update(self.engine.digest_state())
-            self.journal.digest(self.inputs, self._digest.digest())
+            self.mark()
 
     def _log(self, records: Sequence[Record]) -> None:
         """One write for the whole step; its failure is seen in `_wal_failed`."""
@@ -255,8 +254,18 @@ class Reactor:
         self.sessions[error.venue].reset(error.channel, error.reason)
 
     def digest(self) -> bytes:
-        """The running hash now."""
+        """The running hash now, of every record and every outgoing byte so far."""
         return self._digest.digest()
+
+    def mark(self) -> bytes:
+        """Fold the engine's state into the running hash and put it into the journal. Only between two inputs.
+
+        A replay does the same where it finds the mark, so a run may set marks whenever it likes.
+        """
+        self._digest.update(self.engine.digest_state())
+        digest = self._digest.digest()
+        self.journal.digest(self.inputs, digest)
+        return digest
 
     def end(self) -> None:
         """The orderly end of the run: the last entry of the journal."""

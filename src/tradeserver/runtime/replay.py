@@ -6,6 +6,7 @@ feeds nothing (`reactor.Muted`), and the write-ahead log is in memory. Every dec
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from tradeserver.runtime.journal import (
     SOURCE,
     JournalError,
     JournalHeader,
-    MemoryJournal,
+    NoJournal,
     count_and_digest,
     read_journal,
 )
@@ -55,21 +56,6 @@ class ReplayResult:
         return self.mismatch is None and self.digests > 0
 
 
-class _Digests(MemoryJournal):
-    """Keeps the digests that the reactor writes, and forgets everything else."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: dict[int, bytes] = {}
-
-    def input(self, ts: int, source: int, data: bytes) -> None:
-        """It came from a journal."""
-
-    def digest(self, inputs: int, digest: bytes) -> None:
-        """To be compared when the journal's own comes by."""
-        self.found[inputs] = digest
-
-
 def replay(
     directory: Path,
     engine: Callable[[JournalHeader], Engine],
@@ -82,17 +68,16 @@ def replay(
     """
     header, entries = read_journal(directory)
     clock = [header.started]
-    digests = _Digests()
     wal = MemoryWal()
     reactor = Reactor(
         engine(header),
         sessions(header),
         wal,
-        digests,
+        NoJournal(),
         lambda: clock[0],
         MemoryLatch(),
         effects=Muted,
-        digest_every=header.digest_every,
+        digest_every=sys.maxsize,  # marks are made where the journal has them
     )
     reactor.add(TickSource(tuple(reactor.sessions.values())))
     names: dict[int, str] = {}
@@ -105,7 +90,7 @@ def replay(
             names[entry.source] = entry.data.decode()
         elif entry.kind in (DIGEST, END):
             inputs, expected = count_and_digest(entry)
-            found = reactor.digest() if entry.kind == END else digests.found.pop(inputs, b"")
+            found = reactor.mark() if entry.kind == DIGEST else reactor.digest()
             ended = ended or entry.kind == END
             compared += 1
             if found != expected or inputs != reactor.inputs:

@@ -53,6 +53,7 @@ class Ticker:
     """Feeds ticks, and does the chores. `source` is known to the reactor from construction on."""
 
     FLUSH_EVERY = 5  # ticks between two flushes of the journal
+    MARK_EVERY = 100  # ticks between two digests: a run that is killed can be compared up to its last second
     QUIET_INPUTS = 20  # an idle tick follows at most so many inputs
     HURRY_AFTER = 1000  # ticks without an idle one: then any tick will do
     COLLECT_EVERY = 100  # ticks between two collections of the young garbage
@@ -91,6 +92,8 @@ class Ticker:
             now = reactor.now()
             for session in reactor.sessions.values():
                 session.ping(now)
+        if not self.ticks % self.MARK_EVERY:
+            reactor.mark()
         if not self.ticks % self.FLUSH_EVERY:
             reactor.journal.flush()
         quiet = late_ns < TICK_NS // 5 and reactor.inputs - self._inputs <= self.QUIET_INPUTS
