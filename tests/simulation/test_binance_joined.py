@@ -181,9 +181,7 @@ class Loop:
         return book
 
 
-def submit(
-    loop: Loop, side: Side, quantity: str, price: float, tif: str = "IOC", client_id: str = "t1a"
-) -> SubmitOrder:
+def submit(side: Side, quantity: str, price: float, tif: str = "IOC", client_id: str = "t1a") -> SubmitOrder:
     return SubmitOrder(
         venue="binance",
         symbol="XRP/USDT",
