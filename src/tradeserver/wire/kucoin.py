@@ -10,10 +10,13 @@ Sources: KuCoin classic spot API (REST and WebSocket pages, 2025-11) and the Web
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+Digits = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,19}$")]
+"""A whole number that KuCoin writes as a string: a sequence, a time."""
 
 N = TypeVar("N")
 D = TypeVar("D")
@@ -100,7 +103,7 @@ class BookRows(msgspec.Struct, Generic[N], frozen=True):
     """
 
     time: int
-    sequence: str
+    sequence: Digits
     bids: list[tuple[N, N]]
     asks: list[tuple[N, N]]
 
@@ -108,7 +111,7 @@ class BookRows(msgspec.Struct, Generic[N], frozen=True):
 class Ticker(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     """`GET /api/v1/market/orderbook/level1` and the data of `/market/ticker:S`."""
 
-    sequence: str
+    sequence: Digits
     price: N
     size: N
     best_ask: N
@@ -466,7 +469,7 @@ class Match(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     size: N
     symbol: str
     taker_order_id: str
-    time: str
+    time: Digits
     trade_id: str
     type: str = "match"
 
@@ -558,7 +561,7 @@ class BalanceEvent(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     relation_context: RelationContext
     relation_event: str
     relation_event_id: str
-    time: str
+    time: Digits
 
 
 class OrderPush(msgspec.Struct, Generic[N], frozen=True, tag_field="subject", tag="orderChange"):

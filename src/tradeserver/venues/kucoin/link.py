@@ -46,7 +46,7 @@ class Heartbeat:
 
     def start(self, ts: int, interval_ms: int, timeout_ms: int) -> None:
         """The connection stands; these are the server's rules."""
-        self.interval_ns, self.timeout_ns = interval_ms * MS, timeout_ms * MS
+        self.interval_ns, self.timeout_ns = max(1_000, interval_ms) * MS, max(1_000, timeout_ms) * MS
         self._next = ts + self.interval_ns
         self._last = ts
         self._asked = 0

@@ -25,6 +25,7 @@ from tradeserver.core.events import BestQuote, Event, Trade
 from tradeserver.core.types import Level, Side
 from tradeserver.venues.base import HttpRequest, WireError
 from tradeserver.venues.depth import DepthRule, DepthSync, State
+from tradeserver.venues.errors import UNREADABLE
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.link import MS, BulletLink
 from tradeserver.venues.kucoin.rest import VENUE, Failure, Rest
@@ -74,7 +75,10 @@ class _Rows:
 
     def __call__(self, rows: Sequence[Any], snapshot_id: int) -> list[Level]:
         low, high = self.trusted
-        return [(p, q) for p, q, sequence in rows if p and low <= p <= high and int(sequence) > snapshot_id]
+        try:
+            return [(p, q) for p, q, sequence in rows if p and low <= p <= high and int(sequence) > snapshot_id]
+        except ValueError:  # a sequence that is no number is no reason to skip a row
+            return [(p, q) for p, q, _ in rows if p and low <= p <= high]
 
     def limit(self, book: wire.BookRows[float]) -> None:
         """Trust no price beyond the last one of a side that was cut."""
@@ -172,7 +176,7 @@ class MarketFeed:
         """One frame. Raises WireError."""
         try:
             push = _PUSH.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return self._other(data, ts, str(error))
         self.link.heard = ts
         if type(push) is wire.Level2Push:
@@ -281,7 +285,7 @@ class MarketFeed:
         """Anything that is no push of ours: control frames, pushes that nobody reads, bytes that are no message."""
         try:
             frame = _FRAME.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             name = "a frame of the Pro dialect" if _PRO.search(data) else str(error)
             raise WireError(VENUE, CHANNEL, name, data) from None
         if frame.topic is not UNSET and frame.topic.startswith("/contract"):

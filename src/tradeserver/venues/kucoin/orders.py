@@ -44,7 +44,7 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.types import Side, TimeInForce, plain
 from tradeserver.venues.base import Connect, HttpRequest, Reset, WireError, WsMessage
-from tradeserver.venues.errors import ErrorRow, Fault, order_outcome
+from tradeserver.venues.errors import UNREADABLE, ErrorRow, Fault, order_outcome
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.errors import CLOCK, TABLE, THROTTLED
 from tradeserver.venues.kucoin.known import KnownOrders
@@ -190,7 +190,7 @@ class OrderEntry:
                     raise WireError(VENUE, CHANNEL, "neither an answer nor an error", data)
                 return self._answer(answer, ts)
             return self._log_on(_GREETING.decode(data), data, ts)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise WireError(VENUE, CHANNEL, str(error), data) from None
 
     def _log_on(self, greeting: _Greeting, data: bytes, ts: int) -> Sequence[Event]:

@@ -10,6 +10,7 @@
 | filled   | done     | filled to the end                            | OrderClosed FILLED                     |
 | canceled | done     | canceled, or the rest of an IOC, FOK, or STP | OrderClosed CANCELED, `filledSize` > 0 |
 
+Numbers that are none (NaN, infinite, negative) raise `msgspec.ValidationError`: the frame or answer is malformed.
 A fill on the stream does not say its fee: `OrderFilled.commission` is None, and the fills query tells it later.
 Source: KuCoin docs, "Get Order(V2)", "Get Account Balance", "Get Order By ClientOid", "Get Trade History", 2025-11.
 """
@@ -36,6 +37,7 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.types import ZERO, Side
 from tradeserver.venues.kucoin.rest import VENUE
+from tradeserver.venues.kucoin.rules import money
 from tradeserver.wire import kucoin as wire
 
 MS: Final = 1_000_000
@@ -91,8 +93,8 @@ def _match(push: wire.OrderEvent[Decimal], symbol: str, quote: str, ts: int) -> 
             side=SIDES[push.side],
             trade_id=trade_id,
             venue_order_id=push.order_id,
-            price=price,
-            quantity=size,
+            price=money(price),
+            quantity=money(size),
             commission=None,
             commission_asset=quote,
             maker=push.liquidity == "maker",
@@ -103,9 +105,9 @@ def _match(push: wire.OrderEvent[Decimal], symbol: str, quote: str, ts: int) -> 
 def _executed(push: wire.OrderEvent[Decimal]) -> Decimal:
     """The cumulative quantity of a closed order; where the push leaves it out, what was not canceled."""
     if not isinstance(push.filled_size, UnsetType):
-        return push.filled_size
-    canceled = ZERO if isinstance(push.canceled_size, UnsetType) else push.canceled_size
-    return push.origin_size - canceled
+        return money(push.filled_size)
+    canceled = ZERO if isinstance(push.canceled_size, UnsetType) else money(push.canceled_size)
+    return money(money(push.origin_size) - canceled)
 
 
 def balance_change(push: wire.BalanceEvent[Decimal], ts: int) -> Sequence[Event]:
@@ -120,7 +122,7 @@ def balance_change(push: wire.BalanceEvent[Decimal], ts: int) -> Sequence[Event]
             venue=VENUE,
             venue_ts=int(push.time) * MS,
             asset=push.currency,
-            balance=Balance(free=push.available, locked=push.hold),
+            balance=Balance(free=money(push.available), locked=money(push.hold)),
         ),
     )
 
@@ -129,8 +131,8 @@ def balances(rows: Iterable[wire.AccountRow[Decimal]]) -> dict[str, Balance]:
     """`[{"id":"54","currency":"USDT","type":"trade","balance":"21","available":"20","holds":"1"}]`, what is not 0."""
     held: dict[str, Balance] = {}
     for row in rows:
-        if row.type in ("trade", "trade_hf") and row.balance:
-            held[row.currency] = Balance(free=row.available, locked=row.holds)
+        if row.type in ("trade", "trade_hf") and money(row.balance):
+            held[row.currency] = Balance(free=money(row.available), locked=money(row.holds))
     return held
 
 
@@ -140,7 +142,7 @@ def order_status(order: wire.Order[Decimal] | None, client_id: str, symbol: str,
         return OrderStatus(ts=ts, venue=VENUE, client_id=client_id, symbol=symbol, found=False, asked_ts=asked)
     ending = None
     if not order.active:
-        canceled = order.cancel_exist or order.cancelled_size > 0
+        canceled = order.cancel_exist or money(order.cancelled_size) > 0
         ending = Ending.CANCELED if canceled else Ending.FILLED
     return OrderStatus(
         ts=ts,
@@ -151,7 +153,7 @@ def order_status(order: wire.Order[Decimal] | None, client_id: str, symbol: str,
         found=True,
         asked_ts=asked,
         ending=ending,
-        executed=order.deal_size,
+        executed=money(order.deal_size),
         venue_order_id=order.id,
     )
 
@@ -163,9 +165,9 @@ def open_order(order: wire.Order[Decimal], symbol: str) -> OpenOrder:
         client_id=order.client_oid,
         venue_order_id=order.id,
         side=SIDES[order.side],
-        price=order.price,
-        quantity=order.size,
-        executed=order.deal_size,
+        price=money(order.price),
+        quantity=money(order.size),
+        executed=money(order.deal_size),
     )
 
 
@@ -182,12 +184,17 @@ def fill(row: wire.Fill[Decimal], client_id: str, symbol: str, ts: int) -> Order
         side=SIDES[row.side],
         trade_id=str(row.trade_id),
         venue_order_id=row.order_id,
-        price=row.price,
-        quantity=row.size,
-        commission=row.fee,
+        price=money(row.price),
+        quantity=money(row.size),
+        commission=_fee(row.fee),
         commission_asset=row.fee_currency,
         maker=row.liquidity == "maker",
     )
+
+
+def _fee(value: Decimal) -> Decimal:
+    """Negative where a maker is paid."""
+    return -money(-value) if value.is_finite() and value < 0 else money(value)
 
 
 def _fault(ts: int, code: str, text: str) -> VenueFault:

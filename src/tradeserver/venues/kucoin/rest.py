@@ -18,7 +18,7 @@ from tradeserver.core.events import Event, RateLimited, VenueFault
 from tradeserver.venues.base import Credentials, HttpRequest, Outgoing
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.clock import ClockSampler
-from tradeserver.venues.errors import AUTH_CODE, UNLISTED, ErrorRow, Fault
+from tradeserver.venues.errors import AUTH_CODE, UNLISTED, UNREADABLE, ErrorRow, Fault
 from tradeserver.venues.kucoin.errors import BAD_ANSWER, CLOCK, CLOUDFLARE, TABLE, THROTTLED, read_code
 from tradeserver.venues.kucoin.settings import KucoinSettings
 from tradeserver.venues.kucoin.signing import Signer
@@ -75,7 +75,8 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 Done = Callable[[Any, int, int], Sequence[Event]]
-"""(data, asked_ts, ts) -> events"""
+"""(data, asked_ts, ts) -> events. Raises `msgspec.ValidationError` for data that decode and make no sense; then the
+answer counts as a failure, so it must raise before it changes anything."""
 
 Failed = Callable[[Failure], Sequence[Event]]
 
@@ -174,11 +175,9 @@ class Rest:
         code, text, raw = _open(status, body)
         if code == wire.OK and status < 500:
             try:
-                data = asked.shape.decode(raw)
-            except msgspec.DecodeError as error:
+                return list(asked.done(asked.shape.decode(raw), asked.ts, ts))
+            except UNREADABLE as error:
                 code, text = BAD_ANSWER, str(error)
-            else:
-                return list(asked.done(data, asked.ts, ts))
         code = code if code == BAD_ANSWER else read_code(status, code, text)
         failure = Failure(ts, asked.ts, code, text, TABLE.lookup(code, text))
         events: list[Event] = list(asked.failed(failure))
@@ -238,7 +237,7 @@ def _open(status: int, body: bytes) -> tuple[str, str, bytes]:
         return "", body.decode(errors="replace")[:200], b""
     try:
         envelope = _ENVELOPE.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return "", body[:200].decode(errors="replace"), b""
     data = bytes(envelope.data) if isinstance(envelope.data, msgspec.Raw) else b"null"
     return envelope.code, envelope.msg if isinstance(envelope.msg, str) else "", data

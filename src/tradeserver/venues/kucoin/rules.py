@@ -9,8 +9,10 @@ quote currency, on both sides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
+
+import msgspec
 
 from tradeserver.core.types import Charged, Fees, Instrument
 from tradeserver.venues.kucoin.rest import VENUE
@@ -44,6 +46,7 @@ def instrument_of(symbol: str, row: wire.SymbolRow[str]) -> Instrument:
 
     `{"symbol":"XRP-USDT","baseCurrency":"XRP","quoteCurrency":"USDT","feeCurrency":"USDT","baseMinSize":"0.1",
     "baseMaxSize":"10000000000","baseIncrement":"0.0001","priceIncrement":"0.00001","minFunds":"0.1",...}`
+    Raises msgspec.ValidationError.
     """
     min_funds = row.min_funds if isinstance(row.min_funds, str) else row.quote_min_size
     return Instrument(
@@ -52,17 +55,40 @@ def instrument_of(symbol: str, row: wire.SymbolRow[str]) -> Instrument:
         native=row.symbol,
         base=row.base_currency,
         quote=row.quote_currency,
-        tick=Decimal(row.price_increment),
-        lot=Decimal(row.base_increment),
-        min_quantity=Decimal(row.base_min_size),
-        max_quantity=Decimal(row.base_max_size),
-        min_notional=Decimal(min_funds),
+        tick=_step(row.price_increment),
+        lot=_step(row.base_increment),
+        min_quantity=_amount(row.base_min_size),
+        max_quantity=_amount(row.base_max_size),
+        min_notional=_amount(min_funds),
         tradable=row.enable_trading,
     )
 
 
+def money(value: Decimal) -> Decimal:
+    """`value`, which must be a finite number and not negative. Raises msgspec.ValidationError."""
+    if not value.is_finite() or value < 0:
+        raise msgspec.ValidationError(f"{value} is no amount of money")
+    return value
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return money(Decimal(text))
+    except InvalidOperation:
+        raise msgspec.ValidationError(f"{text!r} is no number") from None
+
+
+def _step(text: str) -> Decimal:
+    step = _amount(text)
+    if not step:
+        raise msgspec.ValidationError("a tick or lot of zero")
+    return step
+
+
 def fees_of(rate: wire.FeeRate[Decimal], row: wire.SymbolRow[str] | None) -> Fees:
     """The account's rates for one symbol: `{"symbol":"XRP-USDT","takerFeeRate":"0.001","makerFeeRate":"0.001"}`."""
+    if not (rate.maker_fee_rate.is_finite() and rate.taker_fee_rate.is_finite()):
+        raise msgspec.ValidationError("a fee rate that is no number")
     if row is not None and row.fee_currency != row.quote_currency:
         return Fees(rate.maker_fee_rate, rate.taker_fee_rate, Charged.THIRD, row.fee_currency)
     return Fees(rate.maker_fee_rate, rate.taker_fee_rate, Charged.QUOTE)

@@ -83,18 +83,12 @@ class Upkeep:
         self._names = names
         self._channels = list(channels)
         self._service_open = True
-        self._unknown: tuple[str, ...] = ()
         self._fees: dict[str, Fees] = {}
         settings = rest.settings
         self._clock = Chore(settings.clock_refresh_s * SECOND)
         self._rules = Chore(settings.rules_refresh_s * SECOND)
         self._status = Chore(STATUS_NS)
         self._charges = Chore(FEES_NS)
-
-    @property
-    def listed(self) -> bool:
-        """Whether the rules are known."""
-        return bool(self.rows)
 
     def tick(self, ts: int) -> None:
         """Ask what is due."""
@@ -154,15 +148,16 @@ class Upkeep:
 
     def _rules_answered(self, rows: list[wire.SymbolRow[str]], asked: int, ts: int) -> Sequence[Event]:
         """`[{"symbol":"XRP-USDT","baseCurrency":"XRP","quoteCurrency":"USDT","priceIncrement":"0.00001",...},...]`"""
-        self.rows = find_rows(rows, self._names.symbols)
-        self._unknown = tuple(symbol for symbol in self._names.symbols if symbol not in self.rows)
-        if self.rows:
-            self._rules.done(ts)
-            self._names.use(self.rows)
-            self._open_channels()
-        else:
+        found = find_rows(rows, self._names.symbols)
+        loaded = self._instruments(found, ts)
+        if not found:
             self._rules.failed(ts)
-        return (self._instruments(ts),)
+            return (loaded,)
+        self.rows = found
+        self._rules.done(ts)
+        self._names.use(found)
+        self._open_channels()
+        return (loaded,)
 
     def _ask_row(self, waiting: list[str], ts: int) -> None:
         symbol = waiting[0]
@@ -178,18 +173,21 @@ class Upkeep:
 
     def _row_answered(self, waiting: list[str], row: wire.SymbolRow[str], asked: int, ts: int) -> Sequence[Event]:
         """`{"symbol":"XRP-USDT",...}`: one symbol after the other; the event at the end clears what was doubted."""
-        self.rows[waiting[0]] = row
+        rows = self.rows | {waiting[0]: row}
+        loaded = self._instruments(rows, ts)
+        self.rows = rows
         if len(waiting) > 1:
             self._ask_row(waiting[1:], ts)
             return ()
         self._rules.done(ts)
-        return (self._instruments(ts),)
+        return (loaded,)
 
-    def _instruments(self, ts: int) -> InstrumentsLoaded:
-        instruments = [instrument_of(symbol, row) for symbol, row in self.rows.items()]
+    def _instruments(self, rows: dict[str, wire.SymbolRow[str]], ts: int) -> InstrumentsLoaded:
+        instruments = [instrument_of(symbol, row) for symbol, row in rows.items()]
         if not self._service_open:
             instruments = [msgspec.structs.replace(each, tradable=False) for each in instruments]
-        return InstrumentsLoaded(ts=ts, venue=VENUE, instruments=tuple(instruments), unknown=self._unknown)
+        unknown = tuple(symbol for symbol in self._names.symbols if symbol not in rows)
+        return InstrumentsLoaded(ts=ts, venue=VENUE, instruments=tuple(instruments), unknown=unknown)
 
     def _status_answered(self, status: wire.ServiceStatus, asked: int, ts: int) -> Sequence[Event]:
         """`{"status":"open","msg":""}`; `close` and `cancelonly` make every symbol untradable."""
@@ -198,7 +196,7 @@ class Upkeep:
         if is_open == self._service_open:
             return ()
         self._service_open = is_open
-        return (self._instruments(ts),)
+        return (self._instruments(self.rows, ts),)
 
     # ---- fees ----
 
@@ -213,10 +211,8 @@ class Upkeep:
         self, waiting: list[str], rates: list[wire.FeeRate[Decimal]], asked: int, ts: int
     ) -> Sequence[Event]:
         """`[{"symbol":"XRP-USDT","takerFeeRate":"0.001","makerFeeRate":"0.001"}]`"""
-        for rate in rates:
-            if isinstance(rate.symbol, str):
-                symbol = self._names.ours(rate.symbol)
-                self._fees[symbol] = fees_of(rate, self.rows.get(symbol))
+        named = [(self._names.ours(rate.symbol), rate) for rate in rates if isinstance(rate.symbol, str)]
+        self._fees |= {symbol: fees_of(rate, self.rows.get(symbol)) for symbol, rate in named}
         if waiting:
             self._ask_fees(waiting, ts)
             return ()

@@ -15,6 +15,7 @@ import msgspec
 
 from tradeserver.core.events import Event
 from tradeserver.venues.base import WireError
+from tradeserver.venues.errors import UNREADABLE
 from tradeserver.venues.kucoin.known import KnownOrders
 from tradeserver.venues.kucoin.link import BulletLink
 from tradeserver.venues.kucoin.reports import balance_change, order_change
@@ -42,19 +43,19 @@ class UserFeed:
         """One frame. Raises WireError."""
         try:
             push = _PUSH.decode(data)
-        except msgspec.DecodeError as error:
+            if isinstance(push, wire.BalancePush):
+                return balance_change(push.data, ts)
+            order = push.data
+            self._known.learn(order.order_id, order.client_oid)
+            symbol = self._names.ours(order.symbol)
+            return order_change(order, symbol, symbol.partition("/")[2], ts)
+        except UNREADABLE as error:
             return self._other(data, ts, str(error))
-        if isinstance(push, wire.BalancePush):
-            return balance_change(push.data, ts)
-        order = push.data
-        self._known.learn(order.order_id, order.client_oid)
-        symbol = self._names.ours(order.symbol)
-        return order_change(order, symbol, symbol.partition("/")[2], ts)
 
     def _other(self, data: bytes, ts: int, reason: str) -> Sequence[Event]:
         try:
             frame = _FRAME.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise WireError(VENUE, CHANNEL, str(error), data) from None
         if frame.type != "message":
             return self.link.control(frame, ts)
