@@ -73,11 +73,10 @@ class Playback:
         return self._config.speed == 0 and self._start_ns > 0 and self.next_due() < _NEVER
 
     def next_due(self) -> int:
-        """When `advance` has something to do; a time far away when it has not."""
-        if not self._feeds:
+        """When `advance` has something to do; a time far away before the start, which is looked for on ticks, and at
+        the end."""
+        if not self._feeds or not self._start_ns:
             return _NEVER
-        if not self._start_ns:
-            return 0
         return min(self._due(feed) for feed in self._feeds)
 
     def advance(self, now_ns: int) -> None:

@@ -50,8 +50,9 @@ class Clock:
 class _Connection:
     """One WebSocket and its queue of (not before, what): `not before` in seconds of the loop's clock."""
 
-    def __init__(self, socket_: web.WebSocketResponse) -> None:
-        self.socket = socket_
+    def __init__(self, request: web.Request) -> None:
+        self.request = request
+        self.socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20, timeout=1.0)
         self.queue: asyncio.Queue[tuple[float, str | Ping | Close]] = asyncio.Queue()
 
     async def write(self) -> None:
@@ -105,10 +106,9 @@ class _VenueServer:
     def disconnect(self, channel: str) -> None:
         """Cut every connection of a channel, without a goodbye."""
         for conn, connection in self.connections.items():
-            if channel in ("*", self.front.channel_of(conn)) and connection.socket._req is not None:
-                transport = connection.socket._req.transport
-                if transport is not None:
-                    transport.abort()
+            transport = connection.request.transport
+            if channel in ("*", self.front.channel_of(conn)) and transport is not None:
+                transport.abort()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -152,7 +152,7 @@ class _VenueServer:
                 headers=accepted.headers,
                 content_type=accepted.content_type,
             )
-        connection = _Connection(web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20))
+        connection = _Connection(request)
         writer: asyncio.Task[None] | None = None
         try:
             await connection.socket.prepare(request)
@@ -251,10 +251,9 @@ class Server:
             self._beat.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await self._beat
-        for venue in self._venues.values():
-            for connection in list(venue.connections.values()):
-                with contextlib.suppress(ConnectionError, RuntimeError):
-                    await connection.socket.close(code=1001)
+        connections = [one for venue in self._venues.values() for one in venue.connections.values()]
+        goodbyes = (one.socket.close(code=1001) for one in connections)
+        await asyncio.gather(*goodbyes, return_exceptions=True)
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
