@@ -55,17 +55,17 @@ def windows(seed: int, symbol: str, seconds: int) -> list[Window]:
 
 @pytest.mark.parametrize("symbol", ["XRP/USDT", "BTC/USDT", "ETH/USDT"])
 def test_arbitrage_windows_open_several_times_a_minute(symbol):
-    """Three simulated minutes of each symbol; `pytest -s` prints what there was."""
-    found = windows(1, symbol, 180)
+    """Two simulated minutes of each symbol; `pytest -s` prints what there was."""
+    found = windows(1, symbol, 120)
     lasting = sorted(w.steps * 20 for w in found)
     good = [w for w in found if w.peak_bps >= 5 and w.steps >= 5]
     peaks = sorted(w.peak_bps for w in found)
     print(
-        f"{symbol}: {len(found)} windows in 180 s, {len(good)} of them over 5 bps and 100 ms; "
+        f"{symbol}: {len(found)} windows in 120 s, {len(good)} of them over 5 bps and 100 ms; "
         f"lasting {lasting[0]}..{lasting[len(lasting) // 2]}..{lasting[-1]} ms, "
         f"peaks {peaks[0]:.1f}..{peaks[len(peaks) // 2]:.1f}..{peaks[-1]:.1f} bps"
     )
-    assert len(good) >= 6  # two a minute in each of three symbols
+    assert len(good) >= 4  # two a minute in each of three symbols
     assert len(found) > len(good)  # and others that are too small or too short
     assert max(lasting) < 10_000
     assert max(peaks) < 80
