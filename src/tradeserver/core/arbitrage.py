@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from tradeserver.core.orders import Order
-from tradeserver.core.records import ArbitrageOpened
+from tradeserver.core.records import ArbitrageImage, ArbitrageOpened
 from tradeserver.core.types import ZERO, Instrument, Side
 
 
@@ -39,6 +39,9 @@ class Arbitrage:
         self.orders[order.client_id] = order
         leg = order.submitted.leg
         self.attempts[leg] = max(self.attempts.get(leg, 0), order.submitted.attempt + 1)
+
+    def image(self) -> ArbitrageImage:
+        return ArbitrageImage(self.opened, tuple(o.image() for o in self.orders.values()), self.rung, self.residual)
 
     @property
     def live(self) -> bool:

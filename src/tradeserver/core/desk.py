@@ -7,7 +7,6 @@ venues. `records` and `commands` are the step's output; `ts` is its time.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -40,7 +39,8 @@ from tradeserver.core.records import (
 from tradeserver.core.states import States
 from tradeserver.core.types import ZERO, Fees, Key, Side
 
-CLOSED_KEPT: Final = 500
+CLOSED_KEPT: Final = 100
+"""Closed arbitrages that a late fill may open again. They are written into every checkpoint."""
 
 
 class Desk:
@@ -62,8 +62,7 @@ class Desk:
         self.ts = 0
         self.records: list[Record] = []
         self.commands: list[Command] = []
-        self._closed: dict[int, Arbitrage] = {}  # for late fills
-        self._closed_order: deque[int] = deque()
+        self._closed: dict[int, Arbitrage] = {}  # the latest, in the order of closing
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
             OrderSubmitted: self._submitted,
             OrderChanged: self._changed,
@@ -127,7 +126,9 @@ class Desk:
         if order is None:
             self.orders.apply_fill(record)
             if record.arbitrage:  # ours, too old to be remembered: its base is exposure that nobody planned
-                self._carry(record.symbol.partition("/")[0], record.quantity * (1 if record.side is Side.BUY else -1))
+                base = record.symbol.partition("/")[0]
+                kept = record.commission if record.commission_asset == base else ZERO
+                self._carry(base, record.quantity * (1 if record.side is Side.BUY else -1) - kept)
         else:
             self.ledger.release(order)
             self.orders.apply_fill(record)
@@ -142,7 +143,7 @@ class Desk:
         for index, booked in enumerate(order.fills):
             if booked.trade_id == record.trade_id:
                 self.ledger.apply_commission(record, booked)
-                order.correct(index, record)
+                self.orders.apply_commission(order, index, record)
 
     def _opened(self, record: ArbitrageOpened) -> None:
         self.arbitrages[record.arbitrage] = Arbitrage(record)
@@ -161,15 +162,14 @@ class Desk:
         arbitrage.residual = record.residual_base
         self._carry(record.base, record.residual_base + arbitrage.opened.carried)
         self._closed[record.arbitrage] = arbitrage
-        self._closed_order.append(record.arbitrage)
-        if len(self._closed_order) > CLOSED_KEPT:
-            self._closed.pop(self._closed_order.popleft(), None)
+        if len(self._closed) > CLOSED_KEPT:
+            for order in self._closed.pop(next(iter(self._closed))).orders.values():
+                self.orders.forget(order)
 
     def _reopen(self, number: int) -> None:
         """A late fill of a closed arbitrage opens its exposure again."""
         arbitrage = self._closed.pop(number, None)
         if arbitrage is not None:
-            self._closed_order.remove(number)
             self._carry(arbitrage.opened.base, -arbitrage.residual - arbitrage.opened.carried)
             arbitrage.residual = ZERO
             self.arbitrages[number] = arbitrage
@@ -194,10 +194,7 @@ class Desk:
             next_arbitrage=self.next_arbitrage,
             next_opportunity=self.opportunities.next_number,
             orders=tuple(o.image() for o in self.orders.live.values() if o.client_id not in inside),
-            arbitrages=tuple(
-                ArbitrageImage(a.opened, tuple(o.image() for o in a.orders.values()), a.rung)
-                for a in self.arbitrages.values()
-            ),
+            arbitrages=tuple(a.image() for a in self.arbitrages.values()),
             balances=balances,
             positions={s: (p.quantity, p.cost) for s, p in self.ledger.positions.items()},
             realised=dict(self.ledger.realised),
@@ -205,6 +202,7 @@ class Desk:
             states=self.states.entries(),
             fill_keys=self.orders.fill_keys(),
             dust=dict(self.dust),
+            closed=tuple(a.image() for a in self._closed.values()),
             last_start_s=self.last_start_s,
         )
 
@@ -224,11 +222,18 @@ class Desk:
         for state in record.states:
             self.states.apply(state)
         for image in record.arbitrages:
-            arbitrage = self.arbitrages[image.opened.arbitrage] = Arbitrage(image.opened)
-            arbitrage.rung = image.rung
-            for order_image in image.orders:
-                order = self.orders.load(order_image)
-                self.ledger.hold(order)
-                arbitrage.add(order)
+            self.arbitrages[image.opened.arbitrage] = self._revive(image)
+        for image in record.closed:
+            self._closed[image.opened.arbitrage] = self._revive(image)
         for order_image in record.orders:
             self.ledger.hold(self.orders.load(order_image))
+
+    def _revive(self, image: ArbitrageImage) -> Arbitrage:
+        arbitrage = Arbitrage(image.opened)
+        arbitrage.rung = image.rung
+        arbitrage.residual = image.residual
+        for order_image in image.orders:
+            order = self.orders.load(order_image)
+            self.ledger.hold(order)
+            arbitrage.add(order)
+        return arbitrage

@@ -141,6 +141,7 @@ class Engine:
         if handler is not None:
             handler(event)
             self._settle()
+            self.readiness.advance()
         if changed is not None:
             if changed.trust is Trust.CROSSED or type(event) is BookInvalid:
                 self._distrust(changed)
@@ -243,7 +244,8 @@ class Engine:
         self.fates.ask_due()
         for number in desk.arbitrages:
             self.fates.touched[number] = None
-        self.readiness.advance()
+        self._settle()
+        self._operator.advance()
         self.vitals.on_tick(event)
 
     def _on_fill(self, event: OrderFilled) -> None:
@@ -266,7 +268,6 @@ class Engine:
     def _on_link_up(self, event: LinkUp) -> None:
         self.desk.keep(LinkChanged(ts=event.ts, venue=event.venue, channel=event.channel, up=True))
         self.readiness.on_link(event)
-        self.readiness.advance()
 
     def _on_link_down(self, event: LinkDown) -> None:
         self.desk.keep(
@@ -283,7 +284,7 @@ class Engine:
                 ts=desk.ts,
                 scope=f"venue:{event.venue}",
                 state=TradingState.HALTED if event.banned else TradingState.NO_NEW,
-                reason=f"rate limit: {event.scope}",
+                reason=f"{'ban' if event.banned else 'rate limit'}: {event.scope}",
                 until=event.until,
                 by="venue",
             )
@@ -329,6 +330,7 @@ class Engine:
             self.readiness.next_deadline(),
             self.desk.states.next_deadline(),
             self.vitals.next_deadline(),
-            min((a.next_hedge for a in self.desk.arbitrages.values() if a.unhedged_since), default=0),
+            self.execution.next_deadline(),
+            self._halt_at,
         )
         return min((d for d in deadlines if d), default=0)

@@ -267,12 +267,18 @@ class Execution:
         if not arbitrage.live and not exposed:
             self._close(arbitrage, held=False)
 
+    def next_deadline(self) -> int:
+        """When a tick would hedge; 0 where nothing waits for one."""
+        waiting = (a.next_hedge for a in self._desk.arbitrages.values() if a.unhedged_since)
+        return min((due for due in waiting if due > self._desk.ts), default=0)
+
     def _repair(self, arbitrage: Arbitrage, certain: Decimal) -> None:
         """The next rung for `certain` base too much (or, negative, too little)."""
         desk = self._desk
         policy = self._policy
         state = desk.states.of(desk.ts, (), arbitrage.opened.legs[0].symbol, arbitrage.opened.strategy)
         if state is not None and state.state is TradingState.HALTED:
+            arbitrage.next_hedge = desk.ts + policy.rung_ms * 1_000_000
             return self._page(arbitrage, certain, f"halted: {state.reason}")
         if arbitrage.rung >= self._hedges.rungs:
             return None if arbitrage.live else self._close(arbitrage, held=True)

@@ -2,9 +2,10 @@
 
 Every event of an order goes through the table of `core/orders.py`; fills are booked once, by (venue, symbol, trade id).
 An order whose answer is overdue, or whose link was lost, is UNKNOWN and is asked for at growing intervals: status by
-client id, then fills. "No such order" counts as evidence only when the question was sent later than the bound after the
-order; it takes two such answers and a fills query without a trace to conclude that the order never was. An order that
-the venue has closed while our fills do not sum to its figure is asked for its fills until they do.
+client id, and past the bound its fills. "No such order" counts as evidence only when the question was sent later than
+the bound after the order; it takes two such answers and a fills query without a trace to conclude that the order never
+was. An order that the venue has closed while our fills do not sum to its figure is asked for its fills until they do,
+and so is one whose commissions we had to compute. What stays open after many questions is paged.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ from tradeserver.core.events import (
     QueryFailed,
     SendRefused,
 )
+from tradeserver.core.ids import parse
 from tradeserver.core.orders import ENDED, Order, Stimulus
 from tradeserver.core.records import CommissionCorrected, FillBooked, OrderChanged, OrderState, OrderTimed, Severity
 from tradeserver.core.types import ZERO, Charged, Fees, Side
 
-ASK_AGAIN_NS: Final = (200_000_000, 500_000_000, 1_000_000_000, 2_000_000_000, 5_000_000_000)
+ASK_AFTER_NS: Final = (200_000_000, 300_000_000, 500_000_000, 1_000_000_000, 3_000_000_000, 5_000_000_000)
+"""Pauses before the first question and between the next: 0.2, 0.5, 1, 2 and 5 s after the doubt, then every 5 s."""
+PAGED_AFTER: Final = 10
+"""Questions without an end."""
 ABSENCES_NEEDED: Final = 2
 SECOND_NS: Final = 1_000_000_000
 
@@ -57,6 +62,9 @@ class Fates:
                 order.next_query = self._desk.ts
             else:
                 self._move(order, Stimulus.DOUBT, reason=reason)
+        for order in self._desk.orders.owed.values():
+            if not order.live:
+                self._ask_soon(order)
 
     def on_sent(self, event: OrdersSent) -> None:
         for client_id, sent in zip(event.client_ids, event.sent, strict=True):
@@ -65,6 +73,8 @@ class Fates:
                 continue
             submitted = order.submitted
             order.sent_ts = sent
+            if order.state is OrderState.SENT:
+                order.next_query = sent + self._answer_timeout_ns
             order.stages_ns = {
                 "venue_to_frame": max(0, submitted.ts - submitted.venue_ts),
                 "frame_to_decided": event.decided - submitted.ts,
@@ -86,7 +96,7 @@ class Fates:
                 continue
             if event.channel == "orders" and order.state is OrderState.SENT:
                 self._move(order, Stimulus.DOUBT, reason=f"order link lost: {event.reason}")
-            order.next_query = self._desk.ts + ASK_AGAIN_NS[0]
+            order.next_query = self._desk.ts + ASK_AFTER_NS[0]
 
     # ---- answers ---------------------------------------------------------------------------------------------------
 
@@ -136,13 +146,18 @@ class Fates:
             self._conclude(order)
 
     def on_fills(self, event: FillsListed) -> None:
+        """Book what is new. A nameless fill may be the UNKNOWN order's own: that waits until the order is found."""
+        order = self._desk.orders.by_id.get(event.client_id)
+        in_doubt = order is not None and order.state is OrderState.UNKNOWN
         trace = False
         for fill in event.fills:
-            self.on_fill(fill)
             owner = self._find(fill.venue, fill.client_id, fill.venue_order_id)
-            trace = trace or owner is None or owner.client_id == event.client_id
-        order = self._desk.orders.by_id.get(event.client_id)
-        if order is None or order.state is not OrderState.UNKNOWN or not self._late_enough(order, event.asked_ts):
+            known = self._desk.orders.seen((fill.venue, fill.symbol, fill.trade_id))
+            nameless = owner is None and not fill.client_id and not known
+            trace = trace or nameless or (owner is not None and owner is order)
+            if not (in_doubt and nameless):
+                self.on_fill(fill)
+        if order is None or not in_doubt or not self._late_enough(order, event.asked_ts):
             return
         order.fills_absent = not trace
         self._conclude(order)
@@ -164,6 +179,7 @@ class Fates:
             self._acknowledged(order)
             if not order.first_fill_ts:
                 order.first_fill_ts = desk.ts
+            self._learn(event)
         commission, asset = event.commission, event.commission_asset
         expected = commission is None
         if commission is None:
@@ -174,7 +190,7 @@ class Fates:
                 venue=event.venue,
                 symbol=event.symbol,
                 client_id=order.client_id if order is not None else event.client_id,
-                arbitrage=order.submitted.arbitrage if order is not None else 0,
+                arbitrage=order.submitted.arbitrage if order is not None else self._arbitrage_of(event.client_id),
                 leg=order.submitted.leg if order is not None else 0,
                 side=event.side,
                 trade_id=event.trade_id,
@@ -198,6 +214,32 @@ class Fates:
         self._after_fill(order, event)
         return True
 
+    def _arbitrage_of(self, client_id: str) -> int:
+        """Ours by its id, though not remembered: its number; 0 for somebody else's."""
+        parts = parse(client_id) if self._desk.ids.ours(client_id) else None
+        return parts.arbitrage if parts is not None else 0
+
+    def _learn(self, event: OrderFilled) -> None:
+        """A fill that shows another commission asset than expected changes the expectation at once."""
+        key = (event.venue, event.symbol)
+        fees = self._desk.fees.get(key)
+        if fees is None or not event.commission or event.commission_asset == charged_asset(fees, event):
+            return
+        base, _, quote = event.symbol.partition("/")
+        if event.commission_asset not in (base, quote):
+            charged = Charged.THIRD
+        elif event.commission_asset == quote and event.side is Side.BUY:
+            charged = Charged.QUOTE
+        else:
+            charged = Charged.RECEIVED
+        third = event.commission_asset if charged is Charged.THIRD else fees.third_asset
+        self._desk.fees[key] = Fees(fees.maker, fees.taker, charged, third)
+        self._desk.alert(
+            Severity.WARNING,
+            "COMMISSION_ASSET",
+            f"{event.venue} charged {event.commission_asset} for {event.symbol}; orders are sized for that from here.",
+        )
+
     def _after_fill(self, order: Order, event: OrderFilled) -> None:
         self.touched[order.submitted.arbitrage] = None
         if order.state is OrderState.REFUSED:
@@ -206,6 +248,8 @@ class Fates:
             self._move(order, Stimulus.RESUME, venue_order_id=event.venue_order_id, reason="a fill")
         elif order.state is OrderState.CLOSING:
             self._settle(order)
+        elif not order.live and order.commission_owed:
+            self._ask(order)
         if order.filled > order.submitted.quantity:
             self._desk.alert(
                 Severity.CRITICAL,
@@ -221,9 +265,12 @@ class Fates:
         if fees is None:
             return ZERO, quote
         rate = fees.maker if event.maker else fees.taker
-        if fees.charged is Charged.RECEIVED and event.side is Side.BUY:
+        asset = charged_asset(fees, event)
+        if asset == base:
             return event.quantity * rate, base
-        return event.quantity * event.price * rate, quote
+        if asset == quote:
+            return event.quantity * event.price * rate, quote
+        return ZERO, asset  # in an asset whose price we do not know: the venue will say
 
     def _correct(self, order: Order, event: OrderFilled) -> None:
         """The venue's own commission replaces the computed one."""
@@ -245,18 +292,18 @@ class Fates:
     # ---- closing ---------------------------------------------------------------------------------------------------
 
     def _close(self, order: Order, ending: Ending, executed: Decimal, venue_order_id: str, reason: str) -> None:
-        if ending is Ending.REJECTED and not executed and not order.filled:
-            self._move(order, Stimulus.REFUSE, venue_order_id=venue_order_id, code="REJECTED", reason=reason)
+        if not order.live and executed == order.filled:
+            self._desk.orders.ignored += 1  # we know
             return
         if self._desk.orders.next_state(order, Stimulus.CLOSE) is None:
             return
         order.ending = ending
         if executed == order.filled:
-            self._change(order, ENDED[ending], executed, venue_order_id, "", reason)
+            code = "REJECTED" if ending is Ending.REJECTED else ""
+            self._change(order, ENDED[ending], executed, venue_order_id, code, reason)
         else:
             self._change(order, OrderState.CLOSING, executed, venue_order_id, "", reason)
-            order.next_query = self._desk.ts + ASK_AGAIN_NS[0]
-            order.queries = 0
+            self._ask_soon(order)
 
     def _settle(self, order: Order) -> None:
         """A closing order whose fills are complete is over."""
@@ -294,8 +341,7 @@ class Fates:
         )
         self.touched[submitted.arbitrage] = None
         if state is OrderState.UNKNOWN:
-            order.next_query = desk.ts + ASK_AGAIN_NS[0]
-            order.queries = 0
+            self._ask_soon(order)
         elif not order.live:
             self._finished(order)
 
@@ -304,8 +350,9 @@ class Fates:
         desk = self._desk
         order.next_query = 0
         submitted = order.submitted
-        if any(f.commission_expected for f in order.fills):
-            self._ask_fills(order)
+        if order.commission_owed:
+            order.queries = 0
+            self._ask(order)
         if order.stages_ns:
             stages = dict(order.stages_ns)
             if order.accepted_ts:
@@ -327,16 +374,21 @@ class Fates:
 
     def ask_due(self) -> None:
         """Overdue answers become doubts, doubts become questions."""
+        orders = self._desk.orders
         now = self._desk.ts
-        for order in list(self._desk.orders.live.values()):
+        for order in [*orders.live.values(), *(o for o in orders.owed.values() if not o.live)]:
             if order.next_query and now >= order.next_query:
                 if order.state is OrderState.SENT and now >= order.sent_ts + self._answer_timeout_ns:
                     self._move(order, Stimulus.DOUBT, reason="no answer in time")
                 self._ask(order)
 
+    def _ask_soon(self, order: Order) -> None:
+        order.next_query = self._desk.ts + ASK_AFTER_NS[0]
+        order.queries = 0
+
     def _ask(self, order: Order) -> None:
         submitted = order.submitted
-        if order.state is OrderState.CLOSING:
+        if order.state is OrderState.CLOSING or not order.live:
             self._ask_fills(order)
         else:
             self._desk.commands.append(
@@ -349,8 +401,15 @@ class Fates:
             )
             if order.state is OrderState.UNKNOWN and self._late_enough(order, self._desk.ts):
                 self._ask_fills(order)
-        order.next_query = self._desk.ts + ASK_AGAIN_NS[min(order.queries, len(ASK_AGAIN_NS) - 1)]
         order.queries += 1
+        order.next_query = self._desk.ts + ASK_AFTER_NS[min(order.queries, len(ASK_AFTER_NS) - 1)]
+        if order.queries == PAGED_AFTER:
+            what = order.state.value if order.live else "without the venue's commission"
+            self._desk.alert(
+                Severity.CRITICAL,
+                "ORDER_UNRESOLVED",
+                f"Order {submitted.client_id} at {submitted.venue} is {what} after {PAGED_AFTER} questions.",
+            )
 
     def _ask_fills(self, order: Order) -> None:
         submitted = order.submitted
@@ -384,4 +443,14 @@ class Fates:
             order.accepted_ts = self._desk.ts
 
     def next_deadline(self) -> int:
-        return min((o.next_query for o in self._desk.orders.live.values() if o.next_query), default=0)
+        orders = self._desk.orders
+        waiting = (*orders.live.values(), *orders.owed.values())
+        return min((o.next_query for o in waiting if o.next_query), default=0)
+
+
+def charged_asset(fees: Fees, event: OrderFilled) -> str:
+    """The asset in which a fill's commission is expected."""
+    base, _, quote = event.symbol.partition("/")
+    if fees.charged is Charged.THIRD:
+        return fees.third_asset
+    return base if fees.charged is Charged.RECEIVED and event.side is Side.BUY else quote

@@ -18,7 +18,7 @@ import msgspec
 from tradeserver.core.arbitrage import Arbitrage, common_lot
 from tradeserver.core.desk import Desk
 from tradeserver.core.market import SymbolMarket
-from tradeserver.core.records import HedgeDecided
+from tradeserver.core.records import HedgeDecided, TradingState
 from tradeserver.core.risk import Draft, Facts
 from tradeserver.core.sizing import SizedLeg, base_fee, gross_up, quote_fee, reserve
 from tradeserver.core.types import BPS, ZERO, Fees, Instrument, Rounding, Side, on_grid
@@ -94,6 +94,7 @@ def next_rung(
         and not market.untradable(desk.ts)
         and venue in readiness.venues
         and readiness.reachable(venue)
+        and not _halted(desk, venue)
         and (venue, symbol) in desk.fees
     ]
     if not open_books:
@@ -120,6 +121,12 @@ def next_rung(
         reason=f"cheapest of {len(offers)} within {policy.bound_bps(arbitrage.rung):g} bps",
     )
     return Step(decided, draft, _facts(desk, [draft]))
+
+
+def _halted(desk: Desk, venue: str) -> bool:
+    """Killed or banned there: nothing is sent to that venue, hedges neither."""
+    state = desk.states.of(desk.ts, (venue,))
+    return state is not None and state.state is TradingState.HALTED
 
 
 def _offer(desk: Desk, market: SymbolMarket, side: Side, size: Decimal, cap: Decimal) -> Candidate | None:

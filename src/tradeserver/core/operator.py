@@ -1,9 +1,9 @@
 """A person's word: kill, pause, resume, clear. Each is recorded first, then becomes a trading state.
 
-`kill` halts everything by a latch and asks the venues to cancel; with the argument "hedge" only orders that shrink
-exposure leave. `pause` stops new arbitrages in a scope, `resume` lifts that pause; a kill is lifted by `clear` alone.
-`stop` and `end` are the shell's own: nothing new, then the last records. Whether the source may say it (NATS may kill
-and pause, never resume) is decided here too, in `ALLOWED`.
+`kill` halts its scope by a latch and asks the venues to cancel; with the argument "hedge" only orders that shrink
+exposure leave until no arbitrage is open, then it halts. `pause` stops new arbitrages in a scope, `resume` lifts that
+pause; a kill is lifted by `clear` alone. Whether the source may say it (NATS may kill and pause, never resume) is
+decided here too, in `ALLOWED`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class OperatorDesk:
         hedge = event.argument == "hedge"
         self._set(event.scope, TradingState.HEDGE_ONLY if hedge else TradingState.HALTED, KILL, event.source)
         for venue, symbol in desk.market.symbols:
-            desk.commands.append(CancelAll(venue=venue, symbol=symbol))
+            kind, _, name = event.scope.partition(":")
+            if {"venue": venue, "symbol": symbol}.get(kind, name) == name:
+                desk.commands.append(CancelAll(venue=venue, symbol=symbol))
         desk.alert(Severity.CRITICAL, "KILLED", f"{event.source} said kill: {len(desk.orders.live)} orders were live.")
 
     def _end(self, reason: str) -> None:
@@ -72,6 +74,14 @@ class OperatorDesk:
             if closed is not None:
                 desk.keep(closed)
         desk.keep(RunStopped(ts=desk.ts, reason=reason))
+
+    def advance(self) -> None:
+        """A kill that waits for hedges is complete once no arbitrage is open."""
+        if self._desk.arbitrages:
+            return
+        for entry in self._desk.states.entries():
+            if entry.reason == KILL and entry.state is TradingState.HEDGE_ONLY:
+                self._set(entry.scope, TradingState.HALTED, KILL, entry.by)
 
     def _set(self, scope: str, state: TradingState, reason: str, by: str) -> None:
         self._desk.keep(StateChanged(ts=self._desk.ts, scope=scope, state=state, reason=reason, by=by))

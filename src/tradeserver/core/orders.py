@@ -29,8 +29,8 @@ from tradeserver.core.types import ZERO, Side
 FillKey = tuple[str, str, str]
 """(venue, symbol, trade id)."""
 
-FILL_KEYS_KEPT: Final = 50_000
-FINISHED_KEPT: Final = 2_000
+FILL_KEYS_KEPT: Final = 4_000
+"""They are written into every checkpoint. A fill that comes again is younger than this many others."""
 
 
 class Stimulus(enum.Enum):
@@ -69,6 +69,7 @@ TRANSITIONS: Final[dict[tuple[OrderState, Stimulus], OrderState]] = {
     (S.UNKNOWN, Stimulus.CLOSE): S.CLOSING,
     (S.UNKNOWN, Stimulus.ABSENT): S.REFUSED,
     # A refused order that the venue shows after all: the refusal was no proof. Ask again.
+    (S.REFUSED, Stimulus.ACCEPT): S.UNKNOWN,
     (S.REFUSED, Stimulus.RESUME): S.UNKNOWN,
     (S.REFUSED, Stimulus.CLOSE): S.CLOSING,
 }
@@ -144,30 +145,25 @@ class Order:
         fees = sum((f.commission for f in self.fills if f.commission_asset == base), ZERO)
         return self.sign * self.filled - fees
 
-    def correct(self, index: int, record: CommissionCorrected) -> None:
-        """The venue's own commission for the fill at `index`."""
-        self.fills[index] = msgspec.structs.replace(
-            self.fills[index],
-            commission=record.commission,
-            commission_asset=record.commission_asset,
-            commission_expected=False,
-        )
+    @property
+    def commission_owed(self) -> bool:
+        return any(fill.commission_expected for fill in self.fills)
 
     def image(self) -> OrderImage:
         return OrderImage(self.submitted, self.state, self.executed, self.venue_order_id, tuple(self.fills))
 
 
 class Orders:
-    """Every live order, the latest finished ones, and the keys of the fills that were booked."""
+    """Every live order, the finished ones until they are forgotten, and the keys of the fills that were booked."""
 
-    __slots__ = ("_fill_keys", "_fill_order", "_finished", "by_id", "by_venue_id", "ignored", "live")
+    __slots__ = ("_fill_keys", "_fill_order", "by_id", "by_venue_id", "ignored", "live", "owed")
 
     def __init__(self) -> None:
         self.by_id: dict[str, Order] = {}
         self.by_venue_id: dict[tuple[str, str], str] = {}
         self.live: dict[str, Order] = {}
+        self.owed: dict[str, Order] = {}  # with commissions that we computed: the venue owes us its own figures
         self.ignored = 0  # events older than the order's state
-        self._finished: deque[str] = deque()
         self._fill_keys: dict[FillKey, None] = {}
         self._fill_order: deque[FillKey] = deque()
 
@@ -190,9 +186,8 @@ class Orders:
             self.by_venue_id[record.venue, record.venue_order_id] = record.client_id
         if record.state in LIVE:
             self.live[record.client_id] = order
-        elif self.live.pop(record.client_id, None) is not None:
-            self._finished.append(record.client_id)
-            self._forget()
+        else:
+            self.live.pop(record.client_id, None)
 
     def apply_fill(self, record: FillBooked) -> None:
         key = (record.venue, record.symbol, record.trade_id)
@@ -204,6 +199,25 @@ class Orders:
         if order is not None:
             order.fills.append(record)
             order.filled += record.quantity
+            if record.commission_expected:
+                self.owed[order.client_id] = order
+
+    def apply_commission(self, order: Order, index: int, record: CommissionCorrected) -> None:
+        """The venue's own commission for the order's fill at `index`."""
+        order.fills[index] = msgspec.structs.replace(
+            order.fills[index],
+            commission=record.commission,
+            commission_asset=record.commission_asset,
+            commission_expected=False,
+        )
+        if not order.commission_owed:
+            self.owed.pop(order.client_id, None)
+
+    def forget(self, order: Order) -> None:
+        """A finished order of an arbitrage that nobody remembers any more."""
+        self.by_id.pop(order.client_id, None)
+        self.owed.pop(order.client_id, None)
+        self.by_venue_id.pop((order.submitted.venue, order.venue_order_id), None)
 
     def load(self, image: OrderImage) -> Order:
         """An order out of a checkpoint; its fill keys come with the checkpoint's own list."""
@@ -217,7 +231,8 @@ class Orders:
             self.by_venue_id[image.submitted.venue, image.venue_order_id] = order.client_id
         if not order.live:
             del self.live[order.client_id]
-            self._finished.append(order.client_id)
+        if order.commission_owed:
+            self.owed[order.client_id] = order
         return order
 
     def load_fill_keys(self, keys: tuple[FillKey, ...]) -> None:
@@ -239,11 +254,3 @@ class Orders:
         if state is None:
             self.ignored += 1
         return state
-
-    def _forget(self) -> None:
-        """Finished orders are kept a while for late fills, then dropped."""
-        while len(self._finished) > FINISHED_KEPT:
-            order = self.by_id.get(self._finished.popleft())
-            if order is not None and not order.live:
-                del self.by_id[order.client_id]
-                self.by_venue_id.pop((order.submitted.venue, order.venue_order_id), None)

@@ -378,11 +378,12 @@ class OrderImage(msgspec.Struct, frozen=True):
 
 
 class ArbitrageImage(msgspec.Struct, frozen=True):
-    """One open arbitrage inside a checkpoint, with every order it ever sent."""
+    """One arbitrage inside a checkpoint, with every order it ever sent."""
 
     opened: ArbitrageOpened
     orders: tuple[OrderImage, ...]
     rung: int
+    residual: Decimal = Decimal(0)  # base that it left as dust when it closed
 
 
 class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
@@ -399,6 +400,7 @@ class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
     states: tuple[StateChanged, ...]
     fill_keys: tuple[tuple[str, str, str], ...]  # recent (venue, symbol, trade_id), oldest first
     dust: dict[str, Decimal]  # asset -> residue carried
+    closed: tuple[ArbitrageImage, ...] = ()  # the latest closed ones, oldest first: a late fill opens them again
     last_start_s: int = 0  # the latest start second in any client id
 
 

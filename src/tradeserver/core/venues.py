@@ -1,9 +1,11 @@
 """Is a venue ready to open on? One reconciling path for the first start, a restart and every gap of its user stream.
 
 DOWN -> RESOLVING: rules, fees and both private links are there; open orders are listed and every live order of ours is
-asked for. RESOLVING -> COUNTING: no order of ours is live at the venue; the account is asked for. COUNTING -> READY:
-the snapshot, asked after the last fill, agrees with the ledger, or the difference is named and booked as external.
-Losing a private link leads back to DOWN. While a venue is not READY nothing is opened on it; hedges and cancels go.
+asked for. RESOLVING -> COUNTING: no order of ours is live at the venue and no commission is outstanding; the account is
+asked for. COUNTING -> READY: the snapshot, asked after the last fill and with still nothing in flight, agrees with the
+ledger, or the difference is named and booked as external. READY -> COUNTING: the venue reports another balance than the
+ledger's for `DIFFERS_NS` with nothing in flight. Losing a private link leads back to DOWN. While a venue is not READY
+nothing is opened on it; hedges and cancels go.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from tradeserver.core.types import BPS, ZERO
 
 PRIVATE = ("user", "orders")
 RETRY_NS = 1_000_000_000
+DIFFERS_NS = 3_000_000_000
+"""Fills and balances travel apart: only what differs for longer is a difference."""
 
 
 class Phase(enum.Enum):
@@ -42,7 +46,7 @@ class Phase(enum.Enum):
 class VenueDesk:
     """One venue's progress."""
 
-    __slots__ = ("asked", "fees", "instruments", "last_fill", "links", "listed", "name", "phase", "unknown")
+    __slots__ = ("asked", "differs", "fees", "instruments", "last_fill", "links", "listed", "name", "phase", "unknown")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -54,6 +58,7 @@ class VenueDesk:
         self.listed = False  # open orders came since the last DOWN
         self.asked = 0  # when the query that we wait for was sent
         self.last_fill = 0
+        self.differs = 0  # since when a reported balance is another than ours, with nothing in flight
 
     def missing(self) -> str:
         """What is still needed before orders may be reconciled."""
@@ -130,12 +135,18 @@ class Readiness:
             )
 
     def on_account(self, event: AccountSnapshot) -> None:
+        reported = self._desk.ledger.reported
+        for gone in [holding for holding in reported if holding[0] == event.venue and holding[1] not in event.balances]:
+            del reported[gone]
         for asset, balance in event.balances.items():
-            self._desk.ledger.reported[event.venue, asset] = balance
+            reported[event.venue, asset] = balance
         venue = self.venues[event.venue]
         if venue.phase is not Phase.COUNTING:
             return
-        if event.asked_ts < venue.last_fill:
+        if self._in_flight(venue):
+            venue.phase = Phase.RESOLVING  # a hedge left meanwhile: the snapshot may hold fills that we do not know
+            return
+        if event.asked_ts <= venue.last_fill:
             venue.asked = 0  # a fill came after the question: ask again
             return
         self._compare(event)
@@ -177,7 +188,7 @@ class Readiness:
         desk = self._desk
         for venue in self.venues.values():
             if venue.phase is Phase.READY:
-                continue
+                self._watch(venue)
             if venue.phase is Phase.DOWN:
                 if venue.missing():
                     continue
@@ -187,14 +198,34 @@ class Readiness:
                     if order.submitted.venue == venue.name:
                         order.next_query = desk.ts
             if venue.phase is Phase.RESOLVING:
-                live = any(o.submitted.venue == venue.name for o in desk.orders.live.values())
-                if venue.listed and not live:
+                if venue.listed and not self._in_flight(venue):
                     venue.phase = Phase.COUNTING
                     venue.asked = 0
                 elif not venue.listed and self._due(venue):
                     desk.commands.append(QueryOpenOrders(venue=venue.name))
             if venue.phase is Phase.COUNTING and self._due(venue):
                 desk.commands.append(RequestAccount(venue=venue.name))
+
+    def _in_flight(self, venue: VenueDesk) -> bool:
+        """Whether balances may still move by what we did there."""
+        orders = self._desk.orders
+        return any(o.submitted.venue == venue.name for o in (*orders.live.values(), *orders.owed.values()))
+
+    def _watch(self, venue: VenueDesk) -> None:
+        """Count again when the venue insists on another balance than ours."""
+        ledger = self._desk.ledger
+        differs = any(
+            name == venue.name and balance.free + balance.locked != ledger.totals.get((name, asset), ZERO)
+            for (name, asset), balance in ledger.reported.items()
+        )
+        if not differs or self._in_flight(venue):
+            venue.differs = 0
+        elif not venue.differs:
+            venue.differs = self._desk.ts
+        elif self._desk.ts - venue.differs >= DIFFERS_NS:
+            venue.differs = 0
+            venue.phase = Phase.COUNTING
+            venue.asked = 0
 
     def _due(self, venue: VenueDesk) -> bool:
         """Whether to ask now: never asked, or a failed or unanswered question's retry time has come."""
@@ -205,5 +236,7 @@ class Readiness:
         return True
 
     def next_deadline(self) -> int:
-        waiting = [v.asked for v in self.venues.values() if v.phase is not Phase.READY and v.asked]
+        venues = self.venues.values()
+        waiting = [v.asked for v in venues if v.phase is not Phase.READY and v.asked]
+        waiting += [v.differs + DIFFERS_NS for v in venues if v.differs]
         return min(waiting, default=0)
