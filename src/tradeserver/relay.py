@@ -169,6 +169,7 @@ class Relay:
         self._log = log
         self._watched = watched
         self._stopping = asyncio.Event()
+        self._lock = Lock(layout.relay_lock(state))
         self._positions = Positions(layout.relay_positions(state), [sink.name for sink in sinks])
 
     def stop(self) -> None:
@@ -194,18 +195,17 @@ class Relay:
                 task.cancel()
             await asyncio.gather(*workers, *helpers, return_exceptions=True)
             self._positions.save()
+            self._lock.release()
             self._log.put("info", "relay_stopped", **{sink.name: self._positions[sink.name] for sink in self._sinks})
 
     async def _take_lock(self) -> bool:
-        lock = Lock(layout.relay_lock(self._state))
         waited = False
-        while not lock.take():
+        while not self._lock.take():
             if not waited:
-                self._log.put("info", "relay_waits", owner=lock.owner())
+                self._log.put("info", "relay_waits", owner=self._lock.owner())
                 waited = True
             if await self._pause(0.1):
                 return False
-        self._lock = lock  # held as long as we live
         return True
 
     async def _drive(self, sink: Sink) -> None:
@@ -230,9 +230,6 @@ class Relay:
         position = await sink.open(self._positions[sink.name])
         _require(directory, position, sink.name)
         self._positions.note(sink.name, position)
-        if backoff.failures:
-            self._log.put("info", "relay_sink_back", sink=sink.name, continues_after=position)
-            backoff.reset()
         tail = Tail(directory, position)
         try:
             while True:
@@ -241,9 +238,12 @@ class Relay:
                 if batch:
                     await sink.deliver(batch)
                     self._positions.note(sink.name, batch[-1][0])
-                elif stopping:
-                    return
-                else:
+                if backoff.failures:  # only now does it work again: it has taken something, or has everything
+                    backoff.reset()
+                    self._log.put("info", "relay_sink_back", sink=sink.name, continues_after=position)
+                if not batch:
+                    if stopping:
+                        return
                     await self._pause(POLL_S)
         finally:
             tail.close()

@@ -123,6 +123,7 @@ COLUMNS: Final[dict[str, list[Column]]] = {
         ("best net bps", "best_net_bps", bps),
         ("last", "last_ns", clock),
     ],
+    "alerts": [("time", "ts_ns", clock), ("severity", "severity", text), ("code", "code", text), ("", "text", text)],
     "pnl": [
         ("at", "ts_ns", clock),
         ("realised", "realised", amounts),
@@ -168,7 +169,7 @@ def table(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> Any:
     present = [column for column in columns if not rows or any(column[1] in row for row in rows)]
     for title, key, _ in present:
         numeric = rows and all(_is_number(row.get(key)) for row in rows)
-        made.add_column(title, justify="right" if numeric else "left", no_wrap=key != "reason")
+        made.add_column(title, justify="right" if numeric else "left", no_wrap=key not in ("reason", "text"))
     for row in rows:
         made.add_row(*(Text(cell(row.get(key))) for _, key, cell in present))
     return made
