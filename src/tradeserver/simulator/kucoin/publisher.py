@@ -1,9 +1,9 @@
 """KuCoin's public topics: which messages the exchange's events become, and at what pace.
 
 Rules (classic spot push pages, 2025-11): `/market/level2` and `/market/match` come at once; `/spotMarket/level1` at
-most every 10 ms, `/market/ticker` and the partial books at most every 100 ms, each only after a change; candles with every
-trade. Every message names the topic of one symbol, however it was subscribed. A level2 message whose sequence moved
-without any level carries a row of price "0". A recorded frame of this dialect goes out as it stands.
+most every 10 ms, `/market/ticker` and the partial books at most every 100 ms, each only after a change; candles with
+every trade. Every message names the topic of one symbol, however it was subscribed. A level2 message whose sequence
+moved without any level carries a row of price "0". A recorded frame of this dialect goes out as it stands.
 
 It makes messages for topics that somebody reads, and nothing for the others.
 """

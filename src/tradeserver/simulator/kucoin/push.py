@@ -2,8 +2,8 @@
 
 Rules (classic WebSocket pages and error codes, 2025-11): connect with a bullet token, wait for `welcome`; the client
 sends `{"id","type":"ping"}` at least every pingInterval and is closed after pingInterval + pingTimeout of silence; an
-answer's id is a string whatever came; at most 100 topics a subscribe, 300 a session, 50 sessions a user, 100 messages per 10 s from
-the client; a connection lives 24 hours. Private topics need the token of a key.
+answer's id is a string whatever came; at most 100 topics a subscribe, 300 a session, 50 sessions a user, 100 messages
+per 10 s from the client; a connection lives 24 hours. Private topics need the token of a key.
 """
 
 from __future__ import annotations
