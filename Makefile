@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check acceptance lock clean
+.PHONY: help demo test check acceptance reference lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ check: $(VENV)/dev.stamp ## lint, types, import contracts
 
 acceptance: $(VENV)/dev.stamp ## what must be seen, one verdict a line (needs the shared protocol data)
 	$(BIN)/python -m tradeserver.lab.acceptance $(ARGS)
+
+reference: $(VENV)/dev.stamp ## what is generated from the code: config/reference.toml and docs/schemas
+	$(BIN)/python -m tradeserver.config.describe
+	$(BIN)/python -m tradeserver.services.schemas
 
 lock: ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --extra demo --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements/run.txt
