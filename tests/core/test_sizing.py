@@ -108,12 +108,28 @@ def test_the_notional_limit_holds_for_the_dearer_leg() -> None:
 
 
 def test_carried_dust_is_netted() -> None:
-    """Fifty lots too much: buy fifty less than sold."""
+    """Too much is carried: the leg with the finer lot, here the sell, takes it in; too little the other way."""
     outcome = sized(0.006, legs=legs(buy=QUOTE_FEE), carried=D("0.0005"))
     assert outcome.carried == D("0.0005")
-    assert [leg.quantity for leg in outcome.legs] == [D("0.0055"), D("0.006")]
+    assert [leg.quantity for leg in outcome.legs] == [D("0.006"), D("0.0065")]
     outcome = sized(0.006, legs=legs(buy=QUOTE_FEE), carried=D("-0.0005"))
-    assert [leg.quantity for leg in outcome.legs] == [D("0.0065"), D("0.006")]
+    assert [leg.quantity for leg in outcome.legs] == [D("0.006"), D("0.0055")]
+
+
+def test_a_buy_with_the_finer_lot_nets() -> None:
+    coarse = legs(buy=QUOTE_FEE, lot=D("0.000000001"))
+    outcome = sized(0.006, legs=coarse, carried=D("0.0005"))
+    assert [leg.quantity for leg in outcome.legs] == [D("0.0055"), D("0.006")]
+
+
+def test_a_coarse_venue_does_not_stand_in_the_way_of_netting() -> None:
+    """KuCoin trades thousandths only, Binance hundred-thousandths: what KuCoin cannot net, Binance sells."""
+    pair = [
+        (LegIntent("kucoin", Side.BUY, 60_001.0, 60_001.0), instrument("kucoin", lot=D("0.001")), NO_FEE),
+        (LegIntent("binance", Side.SELL, 60_241.0, 60_241.0), instrument("binance"), NO_FEE),
+    ]
+    outcome = sized(0.0128, legs=pair, carried=D("0.00071"))
+    assert [leg.quantity for leg in outcome.legs] == [D("0.012"), D("0.01271")]
 
 
 def test_dust_of_half_the_trade_or_more_is_left_alone() -> None:
@@ -213,9 +229,9 @@ def test_sizing_keeps_every_promise(
         assert amount <= free[leg.instrument.venue, asset]
         assert leg.quantity * leg.price <= max_notional
     assert outcome.carried in (D(0), carried)
-    assert sell.quantity <= D(repr(quantity))
+    assert sell.quantity <= D(repr(quantity)) + abs(outcome.carried)
     net = buy.quantity * (1 - base_fee(buy_fees, Side.BUY)) - sell.quantity + outcome.carried
-    assert 0 <= net < common_lot([buyer, seller])
+    assert 0 <= net < buy_lot + sell_lot
 
 
 @given(st.floats(1e-4, 1.0), st.integers(10, 10**5))

@@ -107,7 +107,8 @@ class Execution:
         if not sized.legs:
             return 0, (limiter,)
         drafts = self._drafts(sized.legs)
-        facts = self._facts(strategy, intent, base, free)
+        left = desk.dust.get(base, ZERO) - sized.carried  # what this very trade takes in is no reason against it
+        facts = self._facts(strategy, intent, base, free, abs(left))
         verdict = risk.check(self._limits, facts, drafts)
         if isinstance(verdict, Refused):
             return 0, verdict.reasons if not limiter else tuple(dict.fromkeys((limiter, *verdict.reasons)))
@@ -153,7 +154,9 @@ class Execution:
             )
         return drafts
 
-    def _facts(self, strategy: str, intent: Intent, base: str, free: dict[tuple[str, str], Decimal]) -> Facts:
+    def _facts(
+        self, strategy: str, intent: Intent, base: str, free: dict[tuple[str, str], Decimal], dust: Decimal
+    ) -> Facts:
         desk = self._desk
         while self._recent and desk.ts - self._recent[0] >= SECOND_NS:
             self._recent.popleft()
@@ -171,7 +174,7 @@ class Execution:
             market_reasons={venue: m.untradable(desk.ts) for venue, m in markets.items()},
             ages_ns={venue: m.age_ns(desk.ts) for venue, m in markets.items()},
             worst_exposure=self.worst_exposure(base),
-            dust=abs(desk.dust.get(base, ZERO)),
+            dust=dust,
         )
 
     def worst_exposure(self, base: str) -> Decimal:

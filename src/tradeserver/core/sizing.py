@@ -67,6 +67,7 @@ class _Priced(msgspec.Struct, frozen=True):
     instrument: Instrument
     fees: Fees
     price: Decimal
+    nets: bool  # this leg takes the carried dust in: the one with the finest lot
 
 
 def size(
@@ -83,12 +84,13 @@ def size(
     large. A quantity of zero is for risk to refuse.
     """
     lot = common_lot(instrument for _, instrument, _ in legs)
+    finest = min((instrument for _, instrument, _ in legs), key=lambda instrument: instrument.lot)
     priced = []
     for leg, instrument, fees in legs:
         price = instrument.price(leg.cap, Rounding.DOWN if leg.side is Side.BUY else Rounding.UP)
         if price <= 0:
             return Sized((), f"TICK_SIZE {instrument.venue}")
-        priced.append(_Priced(leg, instrument, fees, price))
+        priced.append(_Priced(leg, instrument, fees, price, instrument is finest))
     for netted in dict.fromkeys((carried, ZERO)):
         wanted, limiter = _largest(priced, Decimal(repr(quantity)), max_notional, free, netted)
         common = on_grid(max(wanted, ZERO), lot, Rounding.DOWN)
@@ -112,16 +114,17 @@ def _largest(
     limiter = ""
     for leg in priced:
         rules, price = leg.instrument, leg.price
+        taken_in = netted if leg.nets else ZERO
         if leg.intent.side is Side.SELL:
             asset = rules.base
-            affordable = free.get((rules.venue, asset), ZERO)
-            largest = max_notional / price
+            affordable = free.get((rules.venue, asset), ZERO) - taken_in
+            largest = max_notional / price - taken_in
         else:
             asset = rules.quote
             arrives = ONE - base_fee(leg.fees, Side.BUY)
             per_base = price * (ONE + quote_fee(leg.fees, Side.BUY))
-            affordable = free.get((rules.venue, asset), ZERO) / per_base * arrives + netted
-            largest = max_notional / price * arrives + netted
+            affordable = free.get((rules.venue, asset), ZERO) / per_base * arrives + taken_in
+            largest = max_notional / price * arrives + taken_in
         if affordable < wanted:
             wanted, limiter = affordable, f"NO_BALANCE {rules.venue} {asset}"
         if largest < wanted:
@@ -135,14 +138,19 @@ def _legs(priced: Sequence[_Priced], common: Decimal, netted: Decimal) -> tuple[
             leg.instrument,
             leg.fees,
             leg.intent.side,
-            gross_up(max(common - netted, ZERO), leg.fees, leg.instrument.lot)
-            if leg.intent.side is Side.BUY and common
-            else common,
+            _quantity(leg, common, netted if leg.nets else ZERO) if common else common,
             leg.price,
             money(leg.intent.expected_price, leg.instrument),
         )
         for leg in priced
     )
+
+
+def _quantity(leg: _Priced, common: Decimal, netted: Decimal) -> Decimal:
+    """`common` net of fees and of the dust that this leg takes in: a buy buys less of what we carry, a sell sells it."""
+    if leg.intent.side is Side.BUY:
+        return gross_up(max(common - netted, ZERO), leg.fees, leg.instrument.lot)
+    return on_grid(common + netted, leg.instrument.lot, Rounding.DOWN)
 
 
 def money(price: float, instrument: Instrument) -> Decimal:
