@@ -61,6 +61,16 @@ def test_unknown_symbols_are_named() -> None:
     assert loaded.unknown == ("NO/USDT",)
 
 
+def test_an_odd_row_does_not_hide_the_others() -> None:
+    talk = Talk()
+    (loaded,) = [
+        e
+        for e in talk.boot((BTC | {"baseIncrement": None}, XRP | {"market": None}))
+        if isinstance(e, InstrumentsLoaded)
+    ]
+    assert [i.symbol for i in loaded.instruments] == ["XRP/USDT"]
+
+
 def test_a_renamed_coin_is_found_by_its_currencies() -> None:
     talk = Talk(("BSV/USDT",))
     (loaded,) = [e for e in talk.boot() if isinstance(e, InstrumentsLoaded)]

@@ -132,6 +132,18 @@ def test_a_cancel_by_socket_and_by_rest(known: str, args: dict[str, str]) -> Non
     assert (sent["method"], sent["url"]) == ("DELETE", f"https://api.kucoin.com/api/v1/hf/orders/{tail}")
 
 
+def test_while_rest_is_blocked_nothing_is_opened_but_hedges_and_cancels_go_by_socket() -> None:
+    talk = up()
+    talk.raw("GET /api/v1/trade-fees", 403, b"<html>forbidden</html>")
+    assert talk.codec.usable(submit()) == "rate budget: REST paused"
+    assert talk.codec.usable(submit(opening=False)) == ""
+    assert talk.codec.usable(cancel()) == ""
+    talk.done(talk.codec.closed("orders", "eof", talk.now))
+    assert talk.codec.usable(submit(opening=False)) == "rate budget: REST paused"
+    talk.tick(30_001)
+    assert talk.codec.usable(submit(opening=False)) == ""
+
+
 def test_without_a_key_nothing_can_be_sent() -> None:
     talk = Talk(credentials=None)
     talk.boot()
@@ -199,7 +211,7 @@ def test_refusals_by_code(code: str, msg: str, kinds: list[type]) -> None:
         (200, b"<html>hello</html>", [OrderUncertain, VenueFault]),
         (200, b'{"code":"200000","data":[1,2]}', [OrderUncertain, VenueFault]),
         (403, b"<html>error code: 1015</html>", [OrderUncertain, VenueFault, RateLimited]),
-        (403, b"<html>forbidden</html>", [OrderUncertain, VenueFault]),
+        (403, b"<html>forbidden</html>", [OrderUncertain, VenueFault, RateLimited]),
         (429, b'{"code":"429000","msg":"Too many requests"}', [OrderRejected, RateLimited]),
         (NO_ANSWER, b"timed out", [OrderUncertain]),
         (NOT_SENT, b"no connection", [OrderRejected]),
@@ -301,6 +313,24 @@ def test_the_code_decides_unless_there_is_none(status: int, code: str, text: str
 
 def pushed(**fields: Any) -> list[Event]:
     return up().frame("user", order_push(**fields))
+
+
+def test_an_order_without_a_client_id_is_somebody_elses() -> None:
+    talk = up()
+    frame = order_push(type="received")
+    for client_oid in (None, ""):
+        frame["data"]["clientOid"] = client_oid
+        (event,) = talk.frame("user", frame)
+        assert isinstance(event, OrderAccepted)
+        assert event.client_id == ""
+    del frame["data"]["clientOid"]
+    assert len(talk.frame("user", frame)) == 1
+
+
+def test_a_deposit_without_context_does_no_harm() -> None:
+    frame = balance("main.deposit")
+    frame["data"]["relationContext"] = None
+    assert up().frame("user", frame) == []
 
 
 def test_received_and_open_are_acceptance() -> None:

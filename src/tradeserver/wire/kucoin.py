@@ -32,7 +32,7 @@ class Envelope(msgspec.Struct, Generic[D], frozen=True):
 
     code: str
     data: D | UnsetType = UNSET
-    msg: str | UnsetType = UNSET
+    msg: str | UnsetType | None = UNSET
 
 
 class Page(msgspec.Struct, Generic[D], frozen=True, rename="camel"):
@@ -57,15 +57,15 @@ class SymbolRow(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     base_currency: str
     quote_currency: str
     fee_currency: str
-    market: str
+    market: str | None
     base_min_size: N
     quote_min_size: N
     base_max_size: N
-    quote_max_size: N
+    quote_max_size: N | None
     base_increment: N
     quote_increment: N
     price_increment: N
-    price_limit_rate: N
+    price_limit_rate: N | None
     is_margin_enabled: bool
     enable_trading: bool
     min_funds: N | UnsetType | None = UNSET
@@ -290,7 +290,6 @@ class Order(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     """
 
     id: str
-    client_oid: str
     symbol: str
     type: str
     side: Literal["buy", "sell"]
@@ -311,6 +310,7 @@ class Order(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     cancel_exist: bool
     created_at: int
     last_updated_at: int
+    client_oid: str | None = None  # orders placed by hand may have none
     op_type: str = "DEAL"
     stp: str | None = None
     post_only: bool = False
@@ -516,7 +516,6 @@ class OrderEvent(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     `order_time` in ms, `ts` in ns. A fill (`type` match) says price, size, id and liquidity, but not the fee.
     """
 
-    client_oid: str
     order_id: str
     order_time: int
     order_type: str
@@ -526,6 +525,7 @@ class OrderEvent(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     symbol: str
     ts: int
     type: str  # received, open, match, update, filled, canceled
+    client_oid: str | None = None  # orders placed by hand may have none
     canceled_size: N | UnsetType = UNSET
     filled_size: N | UnsetType = UNSET
     price: N | UnsetType = UNSET
@@ -558,10 +558,10 @@ class BalanceEvent(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     hold: N
     available_change: N
     hold_change: N
-    relation_context: RelationContext
-    relation_event: str
-    relation_event_id: str
     time: Digits
+    relation_event: str | None = None
+    relation_event_id: str | None = None
+    relation_context: RelationContext | None = None
 
 
 class OrderPush(msgspec.Struct, Generic[N], frozen=True, tag_field="subject", tag="orderChange"):
@@ -628,8 +628,8 @@ class OperationAnswer(msgspec.Struct, Generic[D], frozen=True, rename="camel"):
     id: str | UnsetType = UNSET
     op: str | UnsetType = UNSET
     code: str | UnsetType = UNSET
-    data: D | UnsetType = UNSET
-    msg: str | UnsetType = UNSET
+    data: D | UnsetType | None = UNSET
+    msg: str | UnsetType | None = UNSET
     in_time: int | UnsetType = UNSET
     out_time: int | UnsetType = UNSET
     rate_limit: RateLimit | UnsetType = UNSET

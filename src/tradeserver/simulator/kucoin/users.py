@@ -113,7 +113,7 @@ class Users:
         self._balances += 1
         native = self._exchange.symbols[change.order.symbol].native if change.order else ""
         data = shapes.balance_event(change, native, self._balances)
-        frame = _private(change.account, BALANCE, "account.balance", data, data.relation_event_id)
+        frame = _private(change.account, BALANCE, "account.balance", data, data.relation_event_id or "")
         return change.account, BALANCE, frame
 
 

@@ -54,6 +54,7 @@ LIFETIME_NS: Final = {market.CHANNEL: 1_335 * _MINUTE, user.CHANNEL: 1_350 * _MI
 
 _BULLET: Final = msgspec.json.Decoder(wire.Bullet)
 _COSTS: Final[dict[type[Command], Endpoint]] = {
+    SubmitOrder: kucoin.ORDER_PLACE,
     CancelOrder: kucoin.CANCEL_BY_ID,
     CancelAll: kucoin.CANCEL_SYMBOL,
     QueryOrder: kucoin.ORDER_BY_ID,
@@ -183,16 +184,24 @@ class KucoinCodec:
             return "no key"
         if not self._rest.clock.known:
             return "venue clock unknown"
-        if not isinstance(command, SubmitOrder):
-            endpoint = _COSTS.get(type(command))
-            return "" if endpoint is None else self._rest.refusal(endpoint, self._now, safety=True)
-        if command.symbol not in self._upkeep.rows:
-            return "symbol's rules unknown"
-        if command.opening and self._orders.state is not orders.State.UP:
+        by_socket = self._orders.state is orders.State.UP
+        if isinstance(command, SubmitOrder):
+            if command.symbol not in self._upkeep.rows:
+                return "symbol's rules unknown"
+            if command.opening:
+                return self._not_opening(by_socket)
+        if by_socket and isinstance(command, SubmitOrder | CancelOrder):
+            return self._rest.budget.refusal(kucoin.ORDER_PLACE.pool, kucoin.ORDER_PLACE.weight, self._now, safety=True)
+        endpoint = _COSTS.get(type(command))
+        return "" if endpoint is None else self._rest.refusal(endpoint, self._now, safety=True)
+
+    def _not_opening(self, by_socket: bool) -> str:
+        """Why no opening order may go. It also needs REST, by which it would be asked for in doubt."""
+        if not by_socket:
             return "orders link down"
-        if command.opening and not self._user.link.up:
+        if not self._user.link.up:
             return "user link down"
-        return self._rest.refusal(kucoin.ORDER_PLACE, self._now, safety=not command.opening)
+        return self._rest.refusal(kucoin.ORDER_PLACE, self._now)
 
     def encode(self, command: Command, ts: int) -> WsMessage | HttpRequest | None:
         """The command's bytes, signed with `ts`. None for a snapshot of a symbol that is not connected."""

@@ -17,6 +17,7 @@ CLOCK: Final = "400002"
 THROTTLED: Final = "429000"
 CLOUDFLARE: Final = "1015"
 BAD_ANSWER: Final = "BAD_ANSWER"
+BLOCKED: Final = "HTTP_403"
 
 _R, _U, _B, _A, _S, _X, _G = (
     Fault.REFUSED,
@@ -36,9 +37,9 @@ TABLE: Final = ErrorTable(
         ("NOT_SENT", "", _R, _B, "nothing left this machine"),
         (BAD_ANSWER, "", _U, _B, "HTML or broken JSON: query by client id, stop REST for a while"),
         ("HTTP_5XX", "", _U, _B, "query by client id"),
-        ("HTTP_403", "", _U, _B, "blocked before the gateway: pause REST"),
+        (BLOCKED, "", _U, _B, "blocked in front of the gateway: pause REST"),
         ("HTTP_429", "", _R, _B, "wait for the reset"),
-        (CLOUDFLARE, "", _U, _B, "Cloudflare cut this address off: pause the whole venue"),
+        (CLOUDFLARE, "", _U, _B, "Cloudflare cut this address off: pause REST"),
         # ---- outcome unknown
         ("408000", "", _U, _B, "query by client id"),
         ("500000", "", _U, _B, "query by client id"),

@@ -17,8 +17,8 @@ class KnownOrders:
         self._client_ids: dict[str, str] = {}
         self._order_ids: dict[str, str] = {}
 
-    def learn(self, order_id: str, client_id: str) -> None:
-        """They belong together."""
+    def learn(self, order_id: str, client_id: str | None) -> None:
+        """They belong together. An order without a client id is not remembered."""
         if not order_id or not client_id or order_id in self._client_ids:
             return
         if len(self._client_ids) >= KEPT:

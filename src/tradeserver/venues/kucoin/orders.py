@@ -37,14 +37,12 @@ from tradeserver.core.events import (
     LinkDown,
     LinkUp,
     OrderAccepted,
-    OrderRejected,
-    RateLimited,
     SymbolStatus,
     VenueFault,
 )
 from tradeserver.core.types import Side, TimeInForce, plain
 from tradeserver.venues.base import Connect, HttpRequest, Reset, WireError, WsMessage
-from tradeserver.venues.errors import UNREADABLE, ErrorRow, Fault, order_outcome
+from tradeserver.venues.errors import UNREADABLE, Fault, order_outcome
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.errors import CLOCK, TABLE, THROTTLED
 from tradeserver.venues.kucoin.known import KnownOrders
@@ -231,7 +229,7 @@ class OrderEntry:
         if limit is not UNSET:
             self._rest.pool_left("spot", limit.limit, limit.remaining, limit.reset, ts)
         code = "" if answer.code is UNSET else answer.code
-        text = "" if answer.msg is UNSET else answer.msg
+        text = answer.msg if isinstance(answer.msg, str) else ""
         if not request_id:
             return (VenueFault(ts=ts, venue=VENUE, channel=CHANNEL, code=code, text=text),)
         if request_id.startswith(_CANCEL):
@@ -241,20 +239,18 @@ class OrderEntry:
             return self._not_canceled(request_id.removeprefix(_CANCEL), failure)
         symbol = self._symbols.pop(request_id, "")
         if code == wire.OK:
-            return () if answer.data is UNSET else self._placed(request_id, answer.data, ts, ts)
+            ids = answer.data if isinstance(answer.data, wire.OrderIds) else wire.OrderIds()
+            return self._placed(request_id, ids, ts, ts)
         events = [*self._not_placed(request_id, symbol, Failure(ts, ts, code, text, TABLE.lookup(code, text)))]
         if code == THROTTLED:
             pause_ns = limit.reset * MS if limit is not UNSET and limit.remaining == 0 else 0
-            events.append(self._throttled(ts + max(PAUSE_NS, pause_ns), ts))
+            events.append(self._rest.budget.throttled("spot", ts + max(PAUSE_NS, pause_ns), ts))
         return events
 
     def _remember(self, client_id: str, symbol: str) -> None:
         if len(self._symbols) >= REMEMBERED:  # orders that were encoded and not sent are never answered
             del self._symbols[next(iter(self._symbols))]
         self._symbols[client_id] = symbol
-
-    def _throttled(self, until: int, ts: int) -> RateLimited:
-        return self._rest.budget.throttled("spot", until, ts)
 
     # ---- outcomes ----
 
@@ -268,7 +264,11 @@ class OrderEntry:
         row, ts = failure.row, failure.ts
         if failure.code == CLOCK:
             self._rest.clock_doubted = True
-        events = [*_outcome(client_id, failure)]
+        events = [
+            *order_outcome(
+                row, venue=VENUE, channel=CHANNEL, client_id=client_id, code=failure.code, text=failure.text, ts=ts
+            )
+        ]
         if row.order is Fault.SYMBOL and symbol:
             self._rest.rules_doubted.add(symbol)
             reason = f"{failure.code} {failure.text}"
@@ -286,22 +286,6 @@ class OrderEntry:
         self._failed = True
         self._rest.outgoing.append(Reset(CHANNEL, f"{code} {text}".strip()))
         return (VenueFault(ts=ts, venue=VENUE, channel=CHANNEL, code=code, text=text),)
-
-
-def _outcome(client_id: str, failure: Failure) -> Sequence[Event]:
-    """No byte left: that is proof. Anything else as the error's row says."""
-    row: ErrorRow = failure.row
-    if failure.code == "NOT_SENT":
-        return (OrderRejected(ts=failure.ts, venue=VENUE, client_id=client_id, code=failure.code, text=failure.text),)
-    return order_outcome(
-        row,
-        venue=VENUE,
-        channel=CHANNEL,
-        client_id=client_id,
-        code=failure.code,
-        text=failure.text,
-        ts=failure.ts,
-    )
 
 
 def _heard(ids: wire.OrderIds, asked: int, ts: int) -> Sequence[Event]:

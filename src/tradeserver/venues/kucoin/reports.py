@@ -58,7 +58,7 @@ def order_change(push: wire.OrderEvent[Decimal], symbol: str, quote: str, ts: in
     if kind in ("received", "open"):
         return (
             OrderAccepted(
-                ts=ts, venue=VENUE, client_id=push.client_oid, venue_ts=push.ts, venue_order_id=push.order_id
+                ts=ts, venue=VENUE, client_id=push.client_oid or "", venue_ts=push.ts, venue_order_id=push.order_id
             ),
         )
     ending = ENDINGS.get(kind)
@@ -67,7 +67,7 @@ def order_change(push: wire.OrderEvent[Decimal], symbol: str, quote: str, ts: in
             OrderClosed(
                 ts=ts,
                 venue=VENUE,
-                client_id=push.client_oid,
+                client_id=push.client_oid or "",
                 venue_ts=push.ts,
                 ending=ending,
                 executed=_executed(push),
@@ -87,7 +87,7 @@ def _match(push: wire.OrderEvent[Decimal], symbol: str, quote: str, ts: int) -> 
         OrderFilled(
             ts=ts,
             venue=VENUE,
-            client_id=push.client_oid,
+            client_id=push.client_oid or "",
             venue_ts=push.ts,
             symbol=symbol,
             side=SIDES[push.side],
@@ -114,7 +114,7 @@ def balance_change(push: wire.BalanceEvent[Decimal], ts: int) -> Sequence[Event]
     """`{"accountId":"54","currency":"USDT","total":"21","available":"20","hold":"1","relationEvent":"trade.hold",
     "relationContext":{"symbol":"XRP-USDT","orderId":"67"},"time":"1742000000123",...}`
     """
-    if not push.relation_event.startswith(TRADE_ACCOUNTS):
+    if not (push.relation_event or "").startswith(TRADE_ACCOUNTS):
         return ()
     return (
         BalanceChanged(
@@ -147,7 +147,7 @@ def order_status(order: wire.Order[Decimal] | None, client_id: str, symbol: str,
     return OrderStatus(
         ts=ts,
         venue=VENUE,
-        client_id=client_id or order.client_oid,
+        client_id=client_id or order.client_oid or "",
         venue_ts=order.last_updated_at * MS,
         symbol=symbol,
         found=True,
@@ -162,7 +162,7 @@ def open_order(order: wire.Order[Decimal], symbol: str) -> OpenOrder:
     """One row of the active orders."""
     return OpenOrder(
         symbol=symbol,
-        client_id=order.client_oid,
+        client_id=order.client_oid or "",
         venue_order_id=order.id,
         side=SIDES[order.side],
         price=money(order.price),

@@ -19,7 +19,7 @@ from tradeserver.venues.base import Credentials, HttpRequest, Outgoing
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.clock import ClockSampler
 from tradeserver.venues.errors import AUTH_CODE, UNLISTED, UNREADABLE, ErrorRow, Fault
-from tradeserver.venues.kucoin.errors import BAD_ANSWER, CLOCK, CLOUDFLARE, TABLE, THROTTLED, read_code
+from tradeserver.venues.kucoin.errors import BAD_ANSWER, BLOCKED, CLOCK, CLOUDFLARE, TABLE, THROTTLED, read_code
 from tradeserver.venues.kucoin.settings import KucoinSettings
 from tradeserver.venues.kucoin.signing import Signer
 from tradeserver.wire import kucoin as wire
@@ -105,7 +105,7 @@ class Rest:
         self.budget = RateBudget(VENUE, settings.spare_share)
         self.clock_doubted = False  # the venue refused a stamp of ours
         self.rules_doubted: set[str] = set()  # symbols of ours whose rules or status an order's refusal puts in doubt
-        self.paused_until = 0  # Cloudflare: the whole venue
+        self.paused_until = 0  # blocked in front of the gateway: nothing by REST before that
         self._asked: dict[int, _Asked] = {}
         self._last_id = 0
         for pool, limit in POOLS.items():
@@ -118,7 +118,7 @@ class Rest:
     def refusal(self, endpoint: Endpoint, ts: int, safety: bool = False) -> str:
         """Why this may not be asked now, or ""."""
         if ts < self.paused_until:
-            return "rate budget: venue paused"
+            return "rate budget: REST paused"
         return self.budget.refusal(endpoint.pool, endpoint.weight, ts, safety)
 
     def ask(
@@ -211,7 +211,7 @@ class Rest:
     def _throttled(
         self, pool: str, code: str, text: str, headers: Mapping[str, str], left: int, ts: int
     ) -> RateLimited | None:
-        if code == CLOUDFLARE:
+        if code in (CLOUDFLARE, BLOCKED):
             self.paused_until = ts + CLOUDFLARE_NS
             return self.budget.throttled("address", self.paused_until, ts)
         if code in (THROTTLED, "HTTP_429") or (code == "200002" and "oo many requests" in text):
@@ -227,7 +227,7 @@ def _worth_telling(failure: Failure) -> bool:
     return (
         failure.row is UNLISTED
         or failure.row.read is Fault.AUTH
-        or failure.code in (BAD_ANSWER, CLOUDFLARE, "HTTP_5XX", "HTTP_403")
+        or failure.code in (BAD_ANSWER, CLOUDFLARE, "HTTP_5XX", BLOCKED)
     )
 
 

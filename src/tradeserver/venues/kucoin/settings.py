@@ -22,5 +22,5 @@ class KucoinSettings:
     answer_ms: Annotated[int, Gt(0)] = 10_000  # welcome, acknowledgements and REST answers take no longer
     silence_ms: Annotated[int, Gt(0)] = 60_000  # a market channel without any push for longer is opened anew
     clock_refresh_s: Annotated[int, Gt(0)] = 180  # between two measurements of the venue's clock
-    rules_refresh_s: Annotated[int, Gt(0)] = 600  # between two readings of trading rules and service status
+    rules_refresh_s: Annotated[int, Gt(0)] = 600  # between two readings of our symbols' trading rules
     spare_share: Annotated[float, Ge(0), Le(0.9)] = 0.2  # of each rate pool, kept for hedges, cancels and queries

@@ -10,7 +10,7 @@ for its price, its size or its symbol makes that symbol's rules due.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -20,6 +20,7 @@ import msgspec
 from tradeserver.core.events import Event, FeesLoaded, InstrumentsLoaded
 from tradeserver.core.types import Fees
 from tradeserver.venues.base import OpenChannel
+from tradeserver.venues.errors import UNREADABLE
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.link import MS
 from tradeserver.venues.kucoin.rest import VENUE, Failure, Rest
@@ -33,7 +34,7 @@ FEES_NS: Final = 3_600 * SECOND
 DOUBT_NS: Final = 5 * SECOND
 """Doubts make a chore due no sooner than this after the last time."""
 
-_ROWS: Final = msgspec.json.Decoder(list[wire.SymbolRow[str]])
+_ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _ROW: Final = msgspec.json.Decoder(wire.SymbolRow[str])
 _TIME: Final = msgspec.json.Decoder(int)
 _STATUS: Final = msgspec.json.Decoder(wire.ServiceStatus)
@@ -146,9 +147,9 @@ class Upkeep:
         self._rest.rules_doubted.clear()
         self._ask_row(list(self.rows), ts)
 
-    def _rules_answered(self, rows: list[wire.SymbolRow[str]], asked: int, ts: int) -> Sequence[Event]:
+    def _rules_answered(self, rows: list[msgspec.Raw], asked: int, ts: int) -> Sequence[Event]:
         """`[{"symbol":"XRP-USDT","baseCurrency":"XRP","quoteCurrency":"USDT","priceIncrement":"0.00001",...},...]`"""
-        found = find_rows(rows, self._names.symbols)
+        found = find_rows(_readable(rows), self._names.symbols)
         loaded = self._instruments(found, ts)
         if not found:
             self._rules.failed(ts)
@@ -218,3 +219,12 @@ class Upkeep:
             return ()
         self._charges.done(ts)
         return (FeesLoaded(ts=ts, venue=VENUE, fees=dict(self._fees)),)
+
+
+def _readable(rows: list[msgspec.Raw]) -> Iterator[wire.SymbolRow[str]]:
+    """One symbol with an odd field must not hide a thousand others."""
+    for row in rows:
+        try:
+            yield _ROW.decode(row)
+        except UNREADABLE:
+            continue
