@@ -1,4 +1,4 @@
-"""KuCoin's REST front: envelope, codes, rules, quotas, orders and their cost. Figures by hand, from venue_kit's book."""
+"""KuCoin's REST front: envelope, codes, rules, quotas, orders and their cost. Figures by hand, venue_kit's book."""
 
 from __future__ import annotations
 
@@ -146,6 +146,7 @@ def test_an_order_from_open_to_done() -> None:
     order = data(kucoin(venue, ORDERS, kucoin_order()))
     [row] = data(kucoin(venue, "GET /api/v1/hf/orders/active?symbol=XRP-USDT"))
     assert (row["active"], row["inOrderBook"], row["cancelExist"], row["remainSize"]) == (True, True, False, "20")
+    assert (row["price"], row["size"], row["funds"], row["dealFunds"]) == ("1.13", "20", "22.6", "0")
     symbols = data(kucoin(venue, "GET /api/v1/hf/orders/active/symbols"))
     assert symbols == {"symbolSize": 1, "symbols": ["XRP-USDT"]}
     assert data(kucoin(venue, "DELETE /api/v1/hf/orders/client-order/c-1?symbol=XRP-USDT")) == {"clientOid": "c-1"}
