@@ -216,6 +216,32 @@ def test_money_is_plain_and_notes_are_kept(house: House, nats_server: NatsServer
     until(lambda: json.loads(layout.relay_positions(house.state).read_text()) == {"nats": 1, "store": 1, "log": 1})
 
 
+@pytest.mark.parametrize("what", ["purge", "delete"])
+def test_a_purged_stream_goes_on_and_a_new_one_gets_everything(
+    house: House, nats_server: NatsServer, what: str
+) -> None:
+    relay = house.start_relay()
+    house.write(100)
+    assert seen(nats_server, 100) == list(range(1, 101))
+    assert relay.stdin is not None
+    relay.stdin.close()
+    assert relay.wait(15) == 0
+
+    async def take_away() -> None:
+        import nats
+
+        client = await nats.connect(nats_server.url)
+        streams = client.jetstream()
+        await (streams.purge_stream if what == "purge" else streams.delete_stream)("tradeserver-test")
+        await client.close()
+
+    asyncio.run(take_away())
+    house.start_relay()
+    house.write(20)
+    found = asyncio.run(consume(nats_server.url, "tradeserver-test", 120, 20, durable="another"))
+    assert found["in_stream_order"] == list(range(101 if what == "purge" else 1, 121))
+
+
 def test_silence_is_told_with_its_cause(house: House) -> None:
     house.start_relay()
     house.write(1)

@@ -191,7 +191,7 @@ _NOTABLE: Final[dict[type[Record], Callable[[Any], str]]] = {
     StateChanged: _level_of_state,
     LinkChanged: lambda r: "info" if r.up else "warning",
     BookChanged: lambda r: "info",
-    OperatorNoted: lambda r: "warning",
+    OperatorNoted: lambda r: "info" if r.source == "shell" else "warning",
     Alert: lambda r: _ALERT_LEVELS[r.severity],
 }
 
