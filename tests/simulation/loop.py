@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ from tradeserver.core.records import Record
 from tradeserver.core.risk import RiskLimits
 from tradeserver.core.types import Charged, Fees, Key
 from tradeserver.core.venues import Phase
-from tradeserver.runtime.journal import MemoryJournal
+from tradeserver.runtime.journal import Journal, MemoryJournal
 from tradeserver.runtime.latch import MemoryLatch
 from tradeserver.runtime.reactor import Reactor
 from tradeserver.runtime.ticks import TickSource, encode_tick
@@ -35,7 +35,8 @@ from tradeserver.runtime.wal import MemoryWal
 from tradeserver.sessions.base import Closed, HttpAnswer, Opened, Opening, Ponged, Session
 from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.paper_venue import PaperSettings
-from tradeserver.sessions.wire import Listener, VenueSession
+from tradeserver.sessions.wire import Listener, Transport, VenueSession
+from tradeserver.simulator.accounts import Rates
 from tradeserver.simulator.config import SimConfig, default_config
 from tradeserver.simulator.front import Close, HttpIn, Ping
 from tradeserver.simulator.world import World
@@ -303,6 +304,48 @@ class Traced:
         return records, commands
 
 
+def lively_config(symbols: Sequence[str]) -> SimConfig:
+    """The demo's market with these symbols alone, more shocks and small fees: more happens in less time."""
+    config = default_config()
+    flows = {name: flow for name, flow in config.market.symbols.items() if name in symbols}
+    market = msgspec.structs.replace(config.market, symbols=flows, shocks_per_minute=40.0)
+    rates = Rates(Decimal("0.0001"), Decimal("0.0002"))
+    venues = {venue: msgspec.structs.replace(settings, rates=rates) for venue, settings in config.venues.items()}
+    return msgspec.structs.replace(config, market=market, venues=venues)
+
+
+VENUES = ("binance", "kucoin")
+EAGER = CrossArbParams(min_edge_bps=0.0)
+
+
+def make_engine(symbols: Sequence[str], params: CrossArbParams | None, mode: str) -> Engine:
+    return Engine(
+        ids=ClientIds("SI", mode, START // SECOND),
+        venues=VENUES,
+        symbols=symbols,
+        strategies=[CrossArb(params, symbols, VENUES)] if params else [],
+        market=MarketLimits(),
+        risk=RiskLimits(),
+        execution=ExecutionPolicy(),
+    )
+
+
+def make_sessions(
+    engine: Engine, symbols: Sequence[str], transports: Mapping[str, Transport], paper: PaperSettings | None
+) -> list[Session]:
+    sessions: list[Session] = []
+    for venue in VENUES:
+        codec = make_codec(venue, symbols, None if paper else KEYS[venue])
+        session = VenueSession(codec, transports[venue])
+        if paper:
+            charged = Charged.RECEIVED if venue == "binance" else Charged.QUOTE
+            fees = Fees(maker=paper.maker_fee, taker=paper.taker_fee, charged=charged)
+            sessions.append(PaperSession(session, engine.market, paper, fees))
+        else:
+            sessions.append(session)
+    return sessions
+
+
 class Loop:
     """One trader and one simulated world. `seed` is all the chance there is."""
 
@@ -313,37 +356,21 @@ class Loop:
         symbols: Sequence[str] = ("XRP/USDT", "BTC/USDT"),
         faults: Sequence[str] = (),
         config: SimConfig | None = None,
-        params: CrossArbParams | None = None,
+        params: CrossArbParams = EAGER,
         paper: PaperSettings | None = None,
         trading: bool = True,
+        journal: Journal | None = None,
     ) -> None:
         self.time = Timeline(seed)
-        sim = msgspec.structs.replace(config or default_config(), seed=seed)
+        sim = msgspec.structs.replace(config or lively_config(symbols), seed=seed)
         self.world = World(sim, self.time.now)
         for fault in faults:
             self.world.faults.add(fault, self.time.now)
-        venues = list(self.world.fronts)
-        self.engine = Engine(
-            ids=ClientIds("SI", "paper" if paper else "demo", START // SECOND),
-            venues=venues,
-            symbols=symbols,
-            strategies=[CrossArb(params or CrossArbParams(min_edge_bps=0.5), symbols, venues)] if trading else [],
-            market=MarketLimits(),
-            risk=RiskLimits(),
-            execution=ExecutionPolicy(),
-        )
+        self.engine = make_engine(symbols, params if trading else None, "paper" if paper else "demo")
         self.trace = Traced(self.engine)
-        self.wires = {venue: Wire(venue, self.world, self.time, self._deliver) for venue in venues}
-        self.sessions: list[Session] = []
-        for venue in venues:
-            codec = make_codec(venue, symbols, None if paper else KEYS[venue])
-            session = VenueSession(codec, self.wires[venue])
-            if paper:
-                fees = self._paper_fees(venue)
-                self.sessions.append(PaperSession(session, self.engine.market, paper, fees))
-            else:
-                self.sessions.append(session)
-        self.journal = MemoryJournal()
+        self.wires = {venue: Wire(venue, self.world, self.time, self._deliver) for venue in self.world.fronts}
+        self.sessions = make_sessions(self.engine, symbols, self.wires, paper)
+        self.journal = MemoryJournal() if journal is None else journal
         self.wal = MemoryWal()
         self.latch = MemoryLatch()
         self.reactor = Reactor(
@@ -365,10 +392,6 @@ class Loop:
             session.start()
         self.time.at(self.time.now, self._tick)
         self.time.at(self.time.now, self._world)
-
-    def _paper_fees(self, venue: str) -> Fees:
-        charged = Charged.RECEIVED if venue == "binance" else Charged.QUOTE
-        return Fees(maker=Decimal("0.0001"), taker=Decimal("0.0001"), charged=charged)
 
     # ---- time --------------------------------------------------------------------------------------------------------
 

@@ -8,25 +8,37 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from loop import SECOND, START, Loop
+from loop import EAGER, SECOND, START, VENUES, Loop, make_engine, make_sessions
 
+from tradeserver.core.engine import Engine
 from tradeserver.core.events import BestQuote, BookInvalid, OrderFilled, OrdersSent, SendRefused, Trust
 from tradeserver.core.records import (
     ArbitrageClosed,
     ArbitrageOpened,
     FillBooked,
     OpportunityClosed,
+    OrderChanged,
+    OrderState,
     OrderSubmitted,
     Outcome,
     PnlMarked,
 )
 from tradeserver.core.types import TimeInForce
+from tradeserver.runtime.journal import FileJournal, JournalHeader, JournalSettings
+from tradeserver.runtime.replay import replay
+from tradeserver.sessions.base import Session
 from tradeserver.sessions.paper_venue import PaperSettings
-from tradeserver.strategies.cross_arb import CrossArbParams
+from tradeserver.sessions.wire import NullTransport
 
-EAGER = CrossArbParams(min_edge_bps=0.0)
+PAPER = PaperSettings(
+    balances={"USDT": Decimal(100_000), "XRP": Decimal(50_000), "BTC": Decimal(2)},
+    taker_fee=Decimal("0.0001"),
+    latency_ms=5,
+    answer_ms=5,
+)
 
 
 def settled(loop: Loop) -> None:
@@ -51,7 +63,7 @@ def settled(loop: Loop) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_arbitrages_complete_and_both_sides_agree(seed: int) -> None:
-    loop = Loop(seed, params=EAGER).run(12).calm()
+    loop = Loop(seed).run(6).calm()
     settled(loop)
     closed = [r for r in loop.trace.records if isinstance(r, ArbitrageClosed)]
     assert len(closed) == len(loop.kept(ArbitrageOpened)) >= 2
@@ -67,7 +79,7 @@ def test_arbitrages_complete_and_both_sides_agree(seed: int) -> None:
 
 
 def test_both_legs_leave_in_one_step_and_take_what_they_see() -> None:
-    loop = Loop(3, params=EAGER).run(12).calm()
+    loop = Loop(3).run(6).calm()
     for opened in [r for r in loop.trace.records if isinstance(r, ArbitrageOpened)]:
         legs = [r for r in loop.trace.records if isinstance(r, OrderSubmitted) and r.arbitrage == opened.arbitrage]
         first = legs[:2]
@@ -78,14 +90,14 @@ def test_both_legs_leave_in_one_step_and_take_what_they_see() -> None:
 
 
 def test_the_same_seed_is_the_same_run() -> None:
-    first, second = (Loop(5, params=EAGER, faults=["drop kucoin.market 2%"]).run(8) for _ in range(2))
+    first, second = (Loop(5, faults=["drop kucoin.market 2%"]).run(4) for _ in range(2))
     assert first.reactor.digest() == second.reactor.digest()
     assert first.trace.records == second.trace.records
-    assert first.reactor.digest() != Loop(6, params=EAGER, faults=["drop kucoin.market 2%"]).run(8).reactor.digest()
+    assert first.reactor.digest() != Loop(6, faults=["drop kucoin.market 2%"]).run(4).reactor.digest()
 
 
 def test_without_a_strategy_nothing_is_sent() -> None:
-    loop = Loop(4, trading=False).run(6).calm()
+    loop = Loop(4, trading=False).run(2).calm()
     settled(loop)
     assert all(exchange.placed == [] for exchange in loop.world.exchanges.values())
     quotes = {(e.venue, e.update_id != 0) for e in loop.trace.events if isinstance(e, BestQuote)}
@@ -103,25 +115,25 @@ TROUBLE = {
     "orders are lost": ["drop binance.orders side=in 15%", "drop kucoin.orders side=in 15%"],
     "orders are refused": ["refuse binance.orders code=-2010 20%", "refuse kucoin.orders code=200004 20%"],
     "links break": [
-        "disconnect binance.orders at=4s every=5s",
-        "disconnect kucoin.user at=6s every=6s",
-        "disconnect binance.market at=7s every=7s",
+        "disconnect binance.orders at=2s every=2s",
+        "disconnect kucoin.user at=1s every=3s",
+        "disconnect binance.market at=3s every=3s",
     ],
-    "streams stall": ["stall binance.market 2s after=3s every=6s", "stall kucoin.user 1s after=5s every=5s"],
+    "streams stall": ["stall binance.market 1s after=1s every=3s", "stall kucoin.user 1s after=2s every=3s"],
 }
 
 
 @pytest.mark.parametrize("seed", [1])
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_after_any_trouble_both_sides_agree(trouble: str, seed: int) -> None:
-    loop = Loop(seed, params=EAGER, faults=TROUBLE[trouble]).run(10)
+    loop = Loop(seed, faults=TROUBLE[trouble]).run(6)
     assert any(fault.hits for fault in loop.world.faults.faults) or "stall" in trouble
     loop.world.faults.clear()
     settled(loop.calm())
 
 
 def test_an_arbitrage_is_not_opened_on_a_book_with_a_gap() -> None:
-    loop = Loop(2, params=EAGER, faults=["drop binance.market 20% match=depthUpdate"]).run(10)
+    loop = Loop(2, faults=["drop binance.market 20% match=depthUpdate"]).run(6)
     gaps = [e for e in loop.trace.events if isinstance(e, BookInvalid) and e.trust is Trust.GAP]
     assert len(gaps) > 3
     loop.world.faults.clear()
@@ -130,19 +142,19 @@ def test_an_arbitrage_is_not_opened_on_a_book_with_a_gap() -> None:
 
 def test_a_dead_order_link_refuses_both_legs() -> None:
     """Binance's order entry is down for good: opening orders are refused before anything leaves, at both venues."""
-    loop = Loop(1, params=EAGER).run(4)
+    loop = Loop(1).run(3)
     loop.wires["binance"].dead.add("orders")
     loop.wires["binance"].cut("orders", "cable cut")
-    loop.run(8)
-    sent = [e for e in loop.trace.events if isinstance(e, OrdersSent) and e.ts > START + 4 * SECOND]
+    loop.run(4)
+    sent = [e for e in loop.trace.events if isinstance(e, OrdersSent) and e.ts > START + 3 * SECOND]
     refused = [e for e in loop.trace.events if isinstance(e, SendRefused)]
-    fills = [e for e in loop.trace.events if isinstance(e, OrderFilled) and e.ts > START + 4 * SECOND]
+    fills = [e for e in loop.trace.events if isinstance(e, OrderFilled) and e.ts > START + 3 * SECOND]
     assert sent == []
     assert fills == []
     for event in refused:
         assert event.reason in ("orders link down", "leg_refused")
     decided = [d for r in loop.trace.records if isinstance(r, OpportunityClosed) for d in r.decisions]
-    assert [d for d in decided if d.reasons and d.ts > START + 4 * SECOND]
+    assert [d for d in decided if d.reasons and d.ts > START + 3 * SECOND]
     settled(loop.calm())
 
 
@@ -150,9 +162,7 @@ def test_a_dead_order_link_refuses_both_legs() -> None:
 
 
 def test_paper_trades_without_a_key_and_without_touching_the_venue() -> None:
-    balances = {"USDT": Decimal(100_000), "XRP": Decimal(50_000), "BTC": Decimal(2)}
-    paper = PaperSettings(balances=balances, latency_ms=5, answer_ms=5)
-    loop = Loop(1, params=EAGER, paper=paper).run(15)
+    loop = Loop(1, paper=PAPER).run(8)
     assert all(exchange.placed == [] for exchange in loop.world.exchanges.values())
     labels = {label for wire in loop.wires.values() for label in wire.requests}
     assert not [label for label in labels if "order" in label.replace("orderbook", "") or "account" in label]
@@ -168,3 +178,43 @@ def test_paper_trades_without_a_key_and_without_touching_the_venue() -> None:
         for asset, free in pretended.free.items():
             assert pretended.locked[asset] == 0
             assert loop.engine.desk.ledger.totals[session.venue, asset] == free
+
+
+# ---- replay ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("paper", [None, PAPER], ids=["orders", "paper"])
+def test_a_run_with_refused_sends_and_unknown_orders_replays_to_the_same_bytes(
+    tmp_path: Path, paper: PaperSettings | None
+) -> None:
+    """The journal alone, through the same code without a network, gives the same records and outgoing bytes."""
+    symbols = ("XRP/USDT", "BTC/USDT")
+    header = JournalHeader(run="SI", config="", commit="", checkpoint=None, started=START, facts={})
+    journal = FileJournal(tmp_path / "run", header, JournalSettings())
+    faults = ["drop kucoin.orders side=in 30%", "drop binance.market 2%"]
+    loop = Loop(7, symbols=symbols, faults=faults, paper=paper, journal=journal).run(3)
+    loop.latch.set = True  # the last gate holds what the engine still decides
+    loop.run(2)
+    loop.latch.set = False
+    loop.wires["binance"].cut("market", "cable cut")
+    loop.run(2).calm()
+    loop.reactor.end()
+    journal.close()
+    engines = []
+
+    def engine(header: JournalHeader) -> Engine:
+        engines.append(make_engine(symbols, EAGER, "paper" if paper else "demo"))
+        return engines[-1]
+
+    def sessions(header: JournalHeader) -> list[Session]:
+        return make_sessions(engines[-1], symbols, {venue: NullTransport() for venue in VENUES}, paper)
+
+    result = replay(tmp_path / "run", engine, sessions)
+    assert result.equal
+    assert result.ended
+    assert result.inputs == loop.reactor.inputs > 1_000
+    assert result.digest == loop.reactor.digest().hex()
+    assert loop.of(SendRefused)
+    if paper is None:
+        states = {r.state for r in loop.trace.records if isinstance(r, OrderChanged)}
+        assert OrderState.UNKNOWN in states
