@@ -40,6 +40,7 @@ from tradeserver.services import layout
 from tradeserver.services.control import Handler, Server
 from tradeserver.services.faults import ConfigError, Exit, OperatorError
 from tradeserver.services.logs import Log
+from tradeserver.services.positions import delivered
 from tradeserver.sessions.base import Session
 from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.sockets import SocketTransport
@@ -137,7 +138,7 @@ def run(path: Path, live: bool = False) -> int:
 
 def _open_wal(config: Config, state: Path, log: Log) -> FileWal:
     try:
-        wal = FileWal(layout.wal(state), config.wal)
+        wal = FileWal(layout.wal(state), config.wal, lambda: delivered(layout.relay_positions(state)))
     except WalBusyError:
         raise ConfigError(f"another daemon is running on {state}: stop it, or set another state_dir") from None
     except WalDamagedError as error:
