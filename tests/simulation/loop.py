@@ -257,6 +257,10 @@ class Wire:
         else:
             self.cut(line.channel, f"closed {what.code} {what.reason}")
 
+    def under_way(self) -> bool:
+        """Whether a frame is still to arrive."""
+        return any(line.heard > self._time.now for line in self._lines.values())
+
     def cut(self, channel: str, reason: str) -> None:
         """The connection breaks, without a goodbye."""
         line = self._lines.pop(channel, None)
@@ -436,7 +440,10 @@ class Loop:
             if synced and ready and not desk.orders.live and not desk.arbitrages:
                 break
         self.flowing = False
-        return self.run(0.5)
+        self.run(0.5)
+        while any(wire.under_way() for wire in self.wires.values()):  # what a stall holds back
+            self.run(0.5)
+        return self
 
     def of(self, kind: type) -> list[Event]:
         return [event for event in self.trace.events if isinstance(event, kind)]
