@@ -141,9 +141,9 @@ class Kit:
 
     def edge(self, quantity: float = 1.0) -> list[SubmitOrder]:
         """KuCoin bids 40 bps above Binance's ask."""
-        self.book("binance", 60_000.0, 60_001.0, quantity)
-        _, commands = self.book("kucoin", 60_241.0, 60_242.0, quantity)
-        return [c for c in commands if isinstance(c, SubmitOrder)]
+        _, first = self.book("binance", 60_000.0, 60_001.0, quantity)
+        _, second = self.book("kucoin", 60_241.0, 60_242.0, quantity)
+        return submitted([*first, *second])
 
     def accept(self, order: SubmitOrder) -> None:
         self.later(1)
@@ -153,15 +153,22 @@ class Kit:
             )
         )
 
-    def fill(self, order: SubmitOrder, quantity: Decimal | None = None, trade_id: str = "") -> OrderFilled:
-        """One fill at the order's cap, commission as the venue charges it (KuCoin's stream does not say)."""
+    def fill(
+        self,
+        order: SubmitOrder,
+        quantity: Decimal | None = None,
+        trade_id: str = "",
+        price: Decimal | None = None,
+    ) -> OrderFilled:
+        """One fill, at the order's cap if not told; commission as the venue charges it (KuCoin's stream is silent)."""
         self.later(1)
         self._trade += 1
         amount = order.quantity if quantity is None else quantity
+        paid = order.price if price is None else price
         fees = self.fees[order.venue]
         if fees.charged is Charged.RECEIVED:
             buys = order.side.value == "buy"
-            commission = amount * fees.taker if buys else amount * order.price * fees.taker
+            commission = amount * fees.taker if buys else amount * paid * fees.taker
             asset = "BTC" if buys else "USDT"
         else:
             commission, asset = None, ""
@@ -173,7 +180,7 @@ class Kit:
             side=order.side,
             trade_id=trade_id or f"t{self._trade}",
             venue_order_id="v" + order.client_id,
-            price=order.price,
+            price=paid,
             quantity=amount,
             commission=commission,
             commission_asset=asset,

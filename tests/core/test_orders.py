@@ -149,7 +149,7 @@ def test_only_the_latest_fill_keys_are_kept() -> None:
     assert len(orders.fill_keys()) == FILL_KEYS_KEPT
 
 
-# ---- any order, any repetition, any lateness --------------------------------------------------------------------------
+# ---- any order, any repetition, any lateness ------------------------------------------------------------------------
 
 
 def parts(quantity: Decimal, weights: list[int]) -> list[Decimal]:
@@ -170,6 +170,7 @@ class Story:
         binance = order.venue == "binance"
         for number, quantity in enumerate(parts(order.quantity, weights)):
             self.executed += quantity
+            in_quote = quantity * order.price * fees.taker + D("0.000001")  # the venue's own rounding
             self.fills.append(
                 OrderFilled(
                     ts=0,
@@ -181,9 +182,7 @@ class Story:
                     venue_order_id="v" + order.client_id,
                     price=order.price,
                     quantity=quantity,
-                    commission=quantity * fees.taker
-                    if binance
-                    else quantity * order.price * fees.taker + D("0.000001"),
+                    commission=quantity * fees.taker if binance else in_quote,
                     commission_asset="BTC" if binance else "USDT",
                 )
             )

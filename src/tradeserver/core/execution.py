@@ -218,15 +218,15 @@ class Execution:
                 carried=sized.carried,
             )
         )
+        newest = max(desk.market.symbols[a.draft.instrument.key].stamp_ns for a in approved)  # it triggered both legs
         for one in approved:
-            self._submit(one)
+            self._submit(one, newest)
             self._recent.append(desk.ts)
         return number
 
-    def _submit(self, approved: Approved) -> SubmitOrder:
+    def _submit(self, approved: Approved, stamp_ns: int) -> SubmitOrder:
         desk = self._desk
         draft = approved.draft
-        market = desk.market.symbols[draft.instrument.key]
         desk.keep(
             OrderSubmitted(
                 ts=desk.ts,
@@ -243,7 +243,7 @@ class Execution:
                 opening=draft.opening,
                 reserve_asset=draft.reserve_asset,
                 reserve=draft.reserve,
-                venue_ts=market.stamp_ns,
+                venue_ts=stamp_ns,
             )
         )
         order = desk.orders.by_id[draft.client_id]
@@ -272,29 +272,25 @@ class Execution:
 
     def next_deadline(self) -> int:
         """When a tick would hedge; 0 where nothing waits for one."""
-        waiting = (a.next_hedge for a in self._desk.arbitrages.values() if a.unhedged_since)
-        return min((due for due in waiting if due > self._desk.ts), default=0)
+        return min((a.next_hedge for a in self._desk.arbitrages.values() if a.unhedged_since), default=0)
 
     def _repair(self, arbitrage: Arbitrage, certain: Decimal) -> None:
         """The next rung for `certain` base too much (or, negative, too little)."""
         desk = self._desk
-        policy = self._policy
+        arbitrage.next_hedge = desk.ts + self._policy.rung_ms * 1_000_000
         state = desk.states.of(desk.ts, (), arbitrage.opened.legs[0].symbol, arbitrage.opened.strategy)
         if state is not None and state.state is TradingState.HALTED:
-            arbitrage.next_hedge = desk.ts + policy.rung_ms * 1_000_000
             return self._page(arbitrage, certain, f"halted: {state.reason}")
         if arbitrage.rung >= self._hedges.rungs:
             return None if arbitrage.live else self._close(arbitrage, held=True)
         step = hedging.next_rung(desk, self._hedges, arbitrage, certain, self._readiness)
         if step is None:  # no book that could be traded on: that is no rung's fault
-            arbitrage.next_hedge = desk.ts + policy.rung_ms * 1_000_000
             return self._page(arbitrage, certain, "no venue's book can be traded on")
         desk.keep(step.decided)
-        arbitrage.next_hedge = desk.ts + policy.rung_ms * 1_000_000
         if step.draft is not None:
             verdict = risk.check(self._limits, step.facts, (step.draft,))
             if not isinstance(verdict, Refused):
-                self._submit(verdict[0])
+                self._submit(verdict[0], desk.market.symbols[step.draft.instrument.key].stamp_ns)
         return None
 
     def _page(self, arbitrage: Arbitrage, certain: Decimal, why: str) -> None:
