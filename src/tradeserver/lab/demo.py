@@ -112,6 +112,7 @@ def run(options: DemoOptions) -> int:
         finally:
             code = world.daemon.stop(30.0)
     state = world.simulator.get("/state")
+    (folder / "simulator.json").write_text(json.dumps(state, indent=2) + "\n", "utf-8")
     world.simulator.child.stop()
     world.nats.stop()
     summary = conclude(world, state, code)
