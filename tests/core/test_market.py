@@ -365,6 +365,17 @@ def test_a_quote_without_an_id_counts_by_its_stamp() -> None:
     assert (desk.symbol.bid, desk.symbol.update_id) == (100.2, 13)
 
 
+def test_of_two_quotes_of_one_millisecond_the_later_counts() -> None:
+    """One stream comes in order; against the depth book an equal stamp proves nothing."""
+    desk = Desk().ready()
+    desk.delta(10, 11, [(100.0, 4.0)], stamp_ms=8)
+    assert desk.quote(11, 0, (99.5, 1.0), (100.5, 1.0), stamp_ms=8) is None
+    desk.quote(12, 0, (100.1, 1.0), (100.6, 1.0), stamp_ms=10)
+    assert desk.quote(12, 0, (100.2, 1.0), (100.6, 1.0), stamp_ms=10) is desk.symbol
+    assert desk.symbol.bid == 100.2
+    assert desk.quote(12, 0, (100.3, 1.0), (100.6, 1.0), stamp_ms=9) is None
+
+
 def test_a_depth_stream_that_stays_behind_its_quotes_is_stale() -> None:
     desk = Desk().ready()
     for n in range(20):  # quotes flow, depth is silent

@@ -9,7 +9,7 @@ Owns `Market`, a table of `SymbolMarket` by (venue, symbol), fed with every even
   answer to a ping sent after it, arrives on that same connection. All market data of a venue share its channel
   "market".
 - A best quote newer than the depth book is the tradable top, for its quoted size. Newer is the higher update id; where
-  a stream has none (KuCoin's level1: `update_id` 0), the later venue stamp.
+  a stream has none (KuCoin's level1: `update_id` 0), the later venue stamp, and of two with one stamp the later one.
 - A depth book that stays crossed, or behind its own venue's quotes, loses its trust. CROSSED lasts until the next
   snapshot (whoever reads the `BookChanged` asks for one); STALE ends with the next fresh update.
 
@@ -177,6 +177,11 @@ class SymbolMarket:
             quantity += part
             notional += part * price
         return quantity, notional
+
+    def _follows(self, quote: BestQuote) -> bool:
+        """Whether it comes after the present top's quote on the same stream, within one tick of the venue's clock."""
+        now = self._quote
+        return now is not None and not now.update_id and not quote.update_id and quote.venue_ts == now.venue_ts
 
     def _block(self) -> None:
         """Everything that forbids trading and does not depend on the time or the prices, once for many questions."""
@@ -357,7 +362,7 @@ class Market:
         if symbol is None:
             return None
         book = symbol.book
-        if not _newer(event, symbol.update_id, symbol.venue_ts):
+        if not _newer(event, symbol.update_id, symbol.venue_ts) and not symbol._follows(event):
             if symbol._sequenced and event.update_id == book.update_id:
                 self._compare(symbol, event)
             return None
