@@ -26,7 +26,8 @@ from venue_kit import (
 )
 
 from tradeserver.simulator.front import Close
-from tradeserver.simulator.types import BookChange, RecordedFrame, Side
+from tradeserver.simulator.tape import TapeBook
+from tradeserver.simulator.types import BookChange, QuoteChange, RecordedFrame, Side
 
 ORDERS = "POST /api/v1/hf/orders"
 V1, V2, BALANCE = "/spotMarket/tradeOrders", "/spotMarket/tradeOrdersV2", "/account/balance"
@@ -216,6 +217,24 @@ def test_level1_at_most_each_10_ms() -> None:
     venue.wait(10 * MS)
     [last] = venue.heard(conn)
     assert last["data"]["bids"] == ["1.1345", "5"], "the latest state comes when the pace allows"
+    venue.wait(100 * MS)
+    assert venue.heard(conn) == []
+
+
+def test_each_quote_of_a_recording_is_shown() -> None:
+    """Three within one millisecond, as a busy feed has them: nothing waits for the pace, nothing is left out."""
+    venue = Venue("kucoin")
+    venue.exchange.books["XRP/USDT"] = TapeBook()
+    conn = push(venue, "/spotMarket/level1:XRP-USDT")
+    for number in range(3):
+        bid = (D("1.1341") + number * D("0.0001"), D(5))
+        venue.exchange.emit(QuoteChange("XRP/USDT", number, bid, (D("1.135"), D(7)), venue.now + number * 400_000))
+    venue.wait(0)
+    assert [(f["data"]["bids"], f["data"]["timestamp"] - 1700000000000) for f in venue.heard(conn)] == [
+        (["1.1341", "5"], 0),
+        (["1.1342", "5"], 0),
+        (["1.1343", "5"], 0),
+    ]
     venue.wait(100 * MS)
     assert venue.heard(conn) == []
 

@@ -53,6 +53,7 @@ class Progress(msgspec.Struct, frozen=True):
     started: bool
     finished: bool
     frames: int
+    start_ns: int  # simulated time of the recordings' first moment, 0 before the start
 
 
 class Playback:
@@ -95,7 +96,14 @@ class Playback:
     def progress(self) -> list[Progress]:
         """One entry a feed."""
         return [
-            Progress(feed.exchange.venue, feed.path.name, bool(self._start_ns), feed.t_ns == _NEVER, feed.played)
+            Progress(
+                feed.exchange.venue,
+                feed.path.name,
+                bool(self._start_ns),
+                feed.t_ns == _NEVER,
+                feed.played,
+                self._start_ns,
+            )
             for feed in self._feeds
         ]
 

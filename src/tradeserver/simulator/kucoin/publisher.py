@@ -3,7 +3,8 @@
 Rules (classic spot push pages, 2025-11): `/market/level2` and `/market/match` come at once; `/spotMarket/level1` at
 most every 10 ms, `/market/ticker` and the partial books at most every 100 ms, each only after a change; candles with
 every trade. Every message names the topic of one symbol, however it was subscribed. A level2 message whose sequence
-moved without any level carries a row of price "0". A recorded frame of this dialect goes out as it stands.
+moved without any level carries a row of price "0". A recorded frame of this dialect goes out as it stands. The quotes
+of a recording of another dialect become level1 messages one by one, without the pace: what was recorded is shown.
 
 It makes messages for topics that somebody reads, and nothing for the others.
 """
@@ -102,6 +103,8 @@ class Publisher:
             case "/market/ticker":
                 return [(symbol.name, _Paced(topic, 100 * _MS, self._ticker(topic, "trade.ticker", symbol)))]
             case "/spotMarket/level1":
+                if self._exchange.books[symbol.name].published_elsewhere:
+                    return []  # each recorded quote goes out by itself
                 return [(symbol.name, _Paced(topic, 10 * _MS, self._level1(topic, symbol)))]
             case "/spotMarket/level2Depth5":
                 return [(symbol.name, _Paced(topic, 100 * _MS, self._depth(topic, symbol, 5)))]
@@ -121,6 +124,7 @@ class Publisher:
             case QuoteChange():
                 self._mark(event.symbol, "/spotMarket/level1")
                 self._mark(event.symbol, "/market/ticker")
+                yield from self._recorded_quote(event)
             case PublicTrade():
                 self._mark(event.symbol, "/market/ticker")
                 yield from self._trade(event)
@@ -192,15 +196,13 @@ class Publisher:
         data = wire.CandleUpdate(symbol=native, candles=shapes.candle(row), time=event.time_ns)
         return _message(topic, "trade.candles.add" if new else "trade.candles.update", data)
 
+    def _recorded_quote(self, event: QuoteChange) -> Iterator[Published]:
+        topic = f"/spotMarket/level1:{self._exchange.symbols[event.symbol].native}"
+        if topic in self._read and self._exchange.books[event.symbol].published_elsewhere:
+            yield topic, _level1(topic, event.bid, event.ask, event.time_ns)
+
     def _level1(self, topic: str, symbol: Symbol) -> Callable[[int], str]:
-        """{"asks":["68145.8","0.51987471"],"bids":["68145.7","1.29267802"],"timestamp":1729816058766}"""
-
-        def make(now_ns: int) -> str:
-            bid, ask = self._exchange.quote(symbol.name)
-            data = wire.Level1(asks=_pair(ask), bids=_pair(bid), timestamp=now_ns // _MS)
-            return _message(topic, "level1", data)
-
-        return make
+        return lambda now_ns: _level1(topic, *self._exchange.quote(symbol.name), now_ns)
 
     def _ticker(self, topic: str, subject: str, symbol: Symbol) -> Callable[[int], str]:
         def make(now_ns: int) -> str:
@@ -216,6 +218,11 @@ class Publisher:
             return _message(topic, "level2", data)
 
         return make
+
+
+def _level1(topic: str, bid: BookLevel, ask: BookLevel, now_ns: int) -> str:
+    """{"asks":["68145.8","0.51987471"],"bids":["68145.7","1.29267802"],"timestamp":1729816058766}"""
+    return _message(topic, "level1", wire.Level1(asks=_pair(ask), bids=_pair(bid), timestamp=now_ns // _MS))
 
 
 def _pair(level: BookLevel) -> list[str]:
