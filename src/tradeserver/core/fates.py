@@ -58,8 +58,8 @@ class Fates:
         """After a restart whatever was live is in doubt."""
         for order in list(self._desk.orders.live.values()):
             order.sent_ts = order.submitted.ts
-            if order.state is OrderState.CLOSING:
-                order.next_query = self._desk.ts
+            if order.state in (OrderState.CLOSING, OrderState.UNKNOWN):
+                self._ask_soon(order)
             else:
                 self._move(order, Stimulus.DOUBT, reason=reason)
         for order in self._desk.orders.owed.values():
