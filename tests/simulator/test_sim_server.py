@@ -68,11 +68,15 @@ def test_rest_streams_and_state():
             assert first["s"] == "XRPUSDT"
             _, state = await control(server, session, "/state")
             assert state["connections"] == {"binance": {"market": 1}}
+            assert state["requests"] == {"binance": {"GET /api/v3/depth": 1, f"WS {STREAM}": 1}}
             main = state["venues"]["binance"]["accounts"]["main"]
             assert main["balances"]["USDT"] == {"free": "1000000", "locked": "0", "total": "1000000"}
             assert (main["keys"], main["open_orders"], main["fills"]) == (["SIMbinance"], [], 0)
         while server.connections()["binance"]:
             await asyncio.sleep(0.005)
+        url = server.urls["binance"]["rest"] + "/api/v3/account"
+        async with session.get(url, headers={"X-MBX-APIKEY": "SIMbinance"}):
+            assert server.requests()["binance"]["with a key"] == 1
 
     with_simulator(test)
 

@@ -1,16 +1,17 @@
-"""The control API: what a test or an operator may see of the simulated world, and do to it. HTTP and JSON on its own
-port.
+"""The control API: what a test or an operator may see of the simulated world, and do to it, as JSON on its own port.
 
-    GET  /state                      balances, open orders, fills and executed totals by venue and account;
-    recordings; faults GET  /orders, /fills, /log       everything ever accepted, filled, asked for; `?venue=` and
-    `?account=` narrow it POST /fault                      the fault language as text, or {"fault": "drop kucoin.user
-    5%"} POST /fault/clear                no faults from here POST /clock                      {"fixed_ms": n} |
-    {"offset_ms": n} | {"real": true} POST /balance                    {"venue", "account", "asset", "free"}: the
-    operator's hand POST /status                     {"venue", "symbol", "status": "trading" | "halted" |
-    "cancel_only"} POST /stop                       the simulator ends
+    GET  /state            balances, open orders, fills and totals by venue and account; connections; requests by path;
+                           recordings; faults
+    GET  /orders, /fills, /log     everything ever accepted, filled, asked for; `?venue=` and `?account=` narrow it
+    POST /fault            the fault language as text, or {"fault": "drop kucoin.user 5%"}
+    POST /fault/clear      no faults from here
+    POST /clock            {"fixed_ms": n} | {"offset_ms": n} | {"real": true}
+    POST /balance          {"venue", "account", "asset", "free"}: the operator's hand
+    POST /status           {"venue", "symbol", "status": "trading" | "halted" | "cancel_only"}
+    POST /stop             the simulator ends
 
-Money is text in plain notation ("0.00000001", never an exponent). A wrong request is answered 400 with {"error":
-sentence}.
+Money is text in plain notation ("0.00000001", never an exponent). A wrong request is answered 400 with
+{"error": sentence}.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class _Control:
                 "now_ns": self._server.clock.now_ns(),
                 "venues": {venue: _venue_state(exchange) for venue, exchange in self._world.exchanges.items()},
                 "connections": self._server.connections(),
+                "requests": self._server.requests(),
                 "playback": [msgspec.to_builtins(feed) for feed in self._world.playback.progress()],
                 "faults": [{"fault": fault.text, "hits": fault.hits} for fault in self._world.faults.faults],
             }

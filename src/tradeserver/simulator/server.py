@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
@@ -31,6 +32,8 @@ from tradeserver.simulator.world import World
 EXIT_OK: Final = 0
 EXIT_CONFIG: Final = 78
 _LONGEST_SLEEP_S: Final = 0.01
+_MOST_PATHS: Final = 1_000
+_KEY_HEADERS: Final = ("x-mbx-apikey", "kc-api-key")
 _BACKLOG: Final = 2_000  # frames waiting for one client before a recording at full speed waits for it
 
 
@@ -79,6 +82,7 @@ class _VenueServer:
         self.venue = venue
         self.front = front
         self.connections: dict[int, _Connection] = {}
+        self.requests: Counter[str] = Counter()  # "GET /path", "WS /path", and "with a key"
         self._server = server
 
     def app(self) -> web.Application:
@@ -114,9 +118,18 @@ class _VenueServer:
         path, _, query = request.raw_path.partition("?")
         headers = {name.lower(): value for name, value in request.headers.items()}
         remote = request.remote or ""
-        if headers.get("upgrade", "").lower() == "websocket":
+        websocket = headers.get("upgrade", "").lower() == "websocket"
+        self._count("WS" if websocket else request.method, path, headers)
+        if websocket:
             return await self._websocket(request, path, query, headers, remote)
         return await self._http(request, HttpIn(request.method, path, query, headers, await request.read(), remote))
+
+    def _count(self, method: str, path: str, headers: dict[str, str]) -> None:
+        name = f"{method} {path}"
+        if name in self.requests or len(self.requests) < _MOST_PATHS:
+            self.requests[name] += 1
+        if any(header in headers for header in _KEY_HEADERS):
+            self.requests["with a key"] += 1
 
     async def _http(self, request: web.Request, asked: HttpIn) -> web.StreamResponse:
         server, faults = self._server, self._server.world.faults
@@ -231,6 +244,10 @@ class Server:
                 channel = server.front.channel_of(conn)
                 counts[venue][channel] = counts[venue].get(channel, 0) + 1
         return counts
+
+    def requests(self) -> dict[str, dict[str, int]]:
+        """What was asked for so far, by venue: HTTP requests and WebSockets by path, and how many bore a key."""
+        return {venue: dict(server.requests) for venue, server in self._venues.items()}
 
     def request_stop(self) -> None:
         """Let `wait` return."""
