@@ -677,14 +677,20 @@ def test_a_close_that_says_rejected_ends_an_accepted_order() -> None:
     quiet_end(kit)
 
 
-def test_an_acceptance_after_a_refusal_is_asked_about() -> None:
+def test_an_acceptance_after_a_refusal_is_asked_about_and_opens_its_arbitrage_again() -> None:
     kit = running()
-    _, sell = pair(kit)
+    buy, sell = pair(kit)
+    reject(kit, buy)
     reject(kit, sell)
+    assert closed(kit).outcome is Outcome.NOTHING
     kit.accept(sell)
     assert state_of(kit, sell) is OrderState.UNKNOWN
+    (arbitrage,) = kit.engine.desk.arbitrages.values()
+    assert arbitrage.interval() == (-SECOND, D(0))  # counted against the limits
     _, commands = kit.tick(200)
     assert QueryOrder in [type(c) for c in commands]
+    kit.close(sell, Ending.EXPIRED, D(0))
+    quiet_end(kit)
 
 
 # ---- fills ----------------------------------------------------------------------------------------------------------

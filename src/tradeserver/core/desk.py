@@ -120,6 +120,8 @@ class Desk:
             self.ledger.release(order)
             self.orders.apply_changed(record)
             self.ledger.hold(order)
+            if order.live:
+                self._reopen(record.arbitrage)
 
     def _filled(self, record: FillBooked) -> None:
         order = self.orders.by_id.get(record.client_id)
@@ -167,7 +169,7 @@ class Desk:
                 self.orders.forget(order)
 
     def _reopen(self, number: int) -> None:
-        """A late fill of a closed arbitrage opens its exposure again."""
+        """A late fill, or an order that lives after all, opens a closed arbitrage's exposure again."""
         arbitrage = self._closed.pop(number, None)
         if arbitrage is not None:
             self._carry(arbitrage.opened.base, -arbitrage.residual - arbitrage.opened.carried)
