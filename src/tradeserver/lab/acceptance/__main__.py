@@ -71,16 +71,16 @@ def main(words: Sequence[str] | None = None) -> int:
     except OperatorError as error:
         print(f"acceptance: {error}", file=sys.stderr)
         return int(error.exit_code)
-    keep = Path(options.keep) if options.keep else Path(tempfile.mkdtemp(prefix="tradeserver-acceptance-"))
+    folder = Path(options.keep) if options.keep else Path(tempfile.mkdtemp(prefix="tradeserver-acceptance-"))
     verdicts = []
     for item in ITEMS:
         if not options.only or item.number in options.only:
-            verdicts.append(_judge(item, keep / f"item-{item.number}", data))
+            verdicts.append(_judge(item, folder / f"item-{item.number}", data, bool(options.keep)))
             print(line(verdicts[-1]), flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps([v._asdict() for v in verdicts], indent=2) + "\n", "utf-8")
     if not options.keep and all(v.passed for v in verdicts):
-        shutil.rmtree(keep, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return Exit.OK if verdicts and all(v.passed for v in verdicts) else Exit.ERROR
 
 
@@ -113,7 +113,7 @@ def _require_checkout() -> None:
         raise OperatorError("start it in a checkout of the project: there is no Makefile or tests directory here")
 
 
-def _judge(item: Item, folder: Path, data: Path) -> Verdict:
+def _judge(item: Item, folder: Path, data: Path, keep: bool) -> Verdict:
     """Runs one check; whatever it raises is a verdict too."""
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -123,7 +123,7 @@ def _judge(item: Item, folder: Path, data: Path) -> Verdict:
         passed, detail = False, f"{error} (kept in {folder})"
     except Exception:
         passed, detail = False, f"{traceback.format_exc()} (kept in {folder})"
-    if passed:
+    if passed and not keep:
         shutil.rmtree(folder, ignore_errors=True)
     return Verdict(item.number, item.title, passed, detail, round(time.monotonic() - started, 1))
 
