@@ -249,6 +249,9 @@ class Execution:
         order = desk.orders.by_id[draft.client_id]
         order.sent_ts = desk.ts
         order.next_query = desk.ts + self._policy.answer_timeout_ms * 1_000_000
+        market = desk.market.symbols[draft.instrument.key]
+        own_until = desk.ts + desk.market.limits.own_ms * 1_000_000
+        market.take(draft.side, float(draft.price), float(draft.quantity), own_until)
         command = risk.submit(approved)
         desk.commands.append(command)
         return command

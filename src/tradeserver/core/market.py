@@ -44,6 +44,7 @@ from tradeserver.core.events import (
     Trust,
 )
 from tradeserver.core.records import BookChanged, Record
+from tradeserver.core.taken import Taken
 from tradeserver.core.types import Instrument, Key, Level, Side
 
 CHANNEL: Final = "market"
@@ -58,6 +59,7 @@ class MarketLimits:
     stale_ms: Annotated[int, Gt(0)] = 1_500  # no depth update and no quote of the symbol for longer: STALE
     stall_ms: Annotated[int, Gt(0)] = 50  # a tick later than this: no connection is current
     crossed_ms: Annotated[int, Ge(0)] = 200  # best bid >= best ask for longer: CROSSED
+    own_ms: Annotated[int, Ge(0)] = 1_000  # what our orders reach for counts as taken so long, or until its level changes
     levels_kept: Annotated[int, Ge(100)] = 10_000  # prices a side
 
 
@@ -75,6 +77,7 @@ class SymbolMarket:
         "_sequenced",
         "_stale_ns",
         "_status",
+        "_taken",
         "ask",
         "ask_quantity",
         "bid",
@@ -110,6 +113,7 @@ class SymbolMarket:
         self._crossed_ts = 0
         self._current = False
         self._status = ""
+        self._taken = Taken()
         self._blocked = ""
         self._block()
 
@@ -138,10 +142,37 @@ class SymbolMarket:
         return ""
 
     def levels(self, taker: Side) -> Iterator[Level]:
-        """What a taker of that side would meet, best first.
+        """What a taker of that side would meet, best first, without what our own orders have taken of it."""
+        if not self._taken:
+            return self._shown(taker)
+        return self._left(taker)
 
-        A quote newer than the book is the first level; behind it count only book levels strictly worse than it.
-        """
+    def _left(self, taker: Side) -> Iterator[Level]:
+        buys = taker is Side.BUY
+        for price, size in self._shown(taker):
+            left = self._taken.left(buys, price, size, self.seen_ts)
+            if left > 0.0:
+                yield price, left
+
+    def take(self, taker: Side, cap: float, quantity: float, until: int) -> None:
+        """An order of ours reaches for `quantity` up to `cap`: nobody counts on that again before `until`."""
+        buys = taker is Side.BUY
+        for price, size in list(self._within(taker, cap)):
+            part = min(self._taken.left(buys, price, size, self.seen_ts), quantity)
+            if part > 0.0:
+                self._taken.mark(buys, price, size, part, until, self.seen_ts)
+                quantity -= part
+            if quantity <= 0.0:
+                return
+
+    def _within(self, taker: Side, cap: float) -> Iterator[Level]:
+        for level in self._shown(taker):
+            if level[0] > cap if taker is Side.BUY else level[0] < cap:
+                return
+            yield level
+
+    def _shown(self, taker: Side) -> Iterator[Level]:
+        """The venue's levels. A quote newer than the book is the first; behind it count only strictly worse ones."""
         buys = taker is Side.BUY
         levels = self.book.asks() if buys else self.book.bids()
         if self._quote is None:
