@@ -11,7 +11,7 @@ from desk_kit import instrument
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tradeserver.core.types import Rounding, Side, on_grid, plain, quantise
+from tradeserver.core.types import Rounding, Side, measured, on_grid, plain, quantise
 
 D = Decimal
 STEPS = [D("0.01"), D("0.1"), D("0.00001"), D("0.00000001"), D("1"), D("0.05"), D("10"), D("0.00025"), D("0.10")]
@@ -33,6 +33,14 @@ def test_a_float_lands_on_the_grid_as_exact_arithmetic_says(x: float, step: Deci
     else:
         wanted = floor(exact) if rounding is DOWN else ceil(exact)
     assert Fraction(quantise(D(repr(x)), step, rounding)) == wanted * Fraction(step)
+
+
+@given(floats, steps, roundings)
+def test_counting_steps_in_floats_gives_the_same(x: float, step: Decimal, rounding: Rounding) -> None:
+    exact = Fraction(D(repr(x))) / Fraction(step)
+    distance = abs(exact - round(exact)) / max(exact, Fraction(1))
+    assume(not Fraction(999, 10**12) < distance < Fraction(1001, 10**12))
+    assert str(measured(x, step, rounding)) == str(quantise(D(repr(x)), step, rounding))
 
 
 @given(st.integers(1, 10**9), steps, roundings)

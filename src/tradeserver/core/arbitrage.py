@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 from tradeserver.core.orders import Order
 from tradeserver.core.records import ArbitrageImage, ArbitrageOpened
@@ -112,7 +113,11 @@ def quote_value(order: Order) -> Decimal:
 
 def common_lot(instruments: Iterable[Instrument]) -> Decimal:
     """The smallest quantity that is a multiple of every lot."""
-    lots = [i.lot for i in instruments]
+    return _common_lot(tuple([i.lot for i in instruments]))
+
+
+@lru_cache(maxsize=1_024)
+def _common_lot(lots: tuple[Decimal, ...]) -> Decimal:
     scale = Decimal(1).scaleb(max(-int(lot.as_tuple().exponent) for lot in lots))
     return Decimal(math.lcm(*(int(lot * scale) for lot in lots))) / scale
 

@@ -7,6 +7,7 @@ is legal at Binance, KuCoin and Kraken (18 characters at most).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -26,6 +27,7 @@ class ClientId(NamedTuple):
     attempt: int
 
 
+@lru_cache(maxsize=1_024)  # both legs of an arbitrage share its number, and legs and attempts are few
 def base62(value: int, width: int) -> str:
     """`value` in `width` digits. Raises OverflowError where it does not fit: an id must never wrap."""
     digits = []

@@ -14,7 +14,7 @@ import msgspec
 
 from tradeserver.core.arbitrage import common_lot
 from tradeserver.core.intents import LegIntent
-from tradeserver.core.types import ZERO, Charged, Fees, Instrument, Rounding, Side, on_grid, quantise
+from tradeserver.core.types import ZERO, Charged, Fees, Instrument, Rounding, Side, measured, on_grid
 
 ONE = Decimal(1)
 
@@ -155,7 +155,7 @@ def _quantity(leg: _Priced, common: Decimal, netted: Decimal) -> Decimal:
 
 def money(price: float, instrument: Instrument) -> Decimal:
     """An average or a mid as money: to a thousandth of a tick, so that sums of its products stay exact."""
-    return quantise(Decimal(repr(price)), instrument.tick / 1000, Rounding.DOWN)
+    return measured(price, instrument.tick / 1000, Rounding.DOWN)
 
 
 def _within(legs: Sequence[SizedLeg], max_notional: Decimal, free: Mapping[tuple[str, str], Decimal]) -> bool:
