@@ -30,6 +30,7 @@ from tradeserver.net.clock import RunClock
 from tradeserver.relay import arguments as relay_arguments
 from tradeserver.runtime.journal import FileJournal, JournalHeader
 from tradeserver.runtime.latch import FileLatch
+from tradeserver.runtime.reactor import Engine as Steps
 from tradeserver.runtime.reactor import Reactor
 from tradeserver.runtime.replay import ReplayResult, replay
 from tradeserver.runtime.supervisor import ChildProcess, Supervisor
@@ -90,8 +91,13 @@ def make_sessions(
     return sessions
 
 
-def replay_run(directory: Path, environ: Mapping[str, str] = os.environ) -> ReplayResult:
-    """Replay a run's journal with the configuration that it began with. Live runs need their secrets again."""
+def replay_run(
+    directory: Path, environ: Mapping[str, str] = os.environ, watch: Callable[[Engine], Steps] = lambda engine: engine
+) -> ReplayResult:
+    """Replay a run's journal with the configuration that it began with. Live runs need their secrets again.
+
+    `watch` may stand between the reactor and the engine, to look on.
+    """
 
     def settings(header: JournalHeader) -> tuple[Config, Wiring]:
         overrides = json.loads(header.facts["overrides"])
@@ -101,13 +107,13 @@ def replay_run(directory: Path, environ: Mapping[str, str] = os.environ) -> Repl
 
     engines: list[Engine] = []
 
-    def engine(header: JournalHeader) -> Engine:
+    def engine(header: JournalHeader) -> Steps:
         config, wiring = settings(header)
         made = make_engine(config, wiring, int(header.facts["start_s"]))
         if header.checkpoint is not None:
             made.apply(header.checkpoint)
         engines.append(made)
-        return made
+        return watch(made)
 
     def sessions(header: JournalHeader) -> Sequence[Session]:
         config, wiring = settings(header)

@@ -1,4 +1,4 @@
-"""A house for one check: NATS, a simulator with a given configuration, and a daemon that can be killed and restarted."""
+"""A house for one check: NATS, a simulator of a given configuration, a daemon that can be killed and restarted."""
 
 from __future__ import annotations
 
