@@ -141,6 +141,7 @@ class Engine:
         if handler is not None:
             handler(event)
             self._settle()
+            self._operator.advance()
             self.readiness.advance()
         if changed is not None:
             if changed.trust is Trust.CROSSED or type(event) is BookInvalid:
@@ -245,7 +246,6 @@ class Engine:
         for number in desk.arbitrages:
             self.fates.touched[number] = None
         self._settle()
-        self._operator.advance()
         self.vitals.on_tick(event)
 
     def _on_fill(self, event: OrderFilled) -> None:

@@ -55,7 +55,7 @@ class VitalSigns:
         self._late_ns = 0
 
     def next_deadline(self) -> int:
-        return self._due
+        return self._due or 1  # the first tick is due at once
 
     def unrealised(self) -> dict[str, Decimal]:
         """Open positions at mid, by quote asset."""
