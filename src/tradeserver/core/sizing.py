@@ -66,7 +66,10 @@ class _Priced(msgspec.Struct, frozen=True):
     intent: LegIntent
     instrument: Instrument
     fees: Fees
+    buys: bool
     price: Decimal
+    arrives: Decimal  # share of the base that is bought and stays ours
+    costs: Decimal  # what a buy takes in quote, for each one of its notional
     nets: bool  # this leg takes the carried dust in: the one with the finest lot
 
 
@@ -83,19 +86,28 @@ def size(
     balances by (venue, asset), `carried` the dust of the base asset; it is netted where the trade is at least twice as
     large. A quantity of zero is for risk to refuse.
     """
-    lot = common_lot(instrument for _, instrument, _ in legs)
-    finest = min((instrument for _, instrument, _ in legs), key=lambda instrument: instrument.lot)
+    instruments = [instrument for _, instrument, _ in legs]
+    lot = common_lot(instruments)
+    finest = instruments[0]
+    for instrument in instruments:
+        if instrument.lot < finest.lot:
+            finest = instrument
     priced = []
     for leg, instrument, fees in legs:
-        price = instrument.price(leg.cap, Rounding.DOWN if leg.side is Side.BUY else Rounding.UP)
-        if price <= 0:
+        buys = leg.side is Side.BUY
+        price = instrument.price(leg.cap, Rounding.DOWN if buys else Rounding.UP)
+        if price <= ZERO:
             return Sized((), f"TICK_SIZE {instrument.venue}")
-        priced.append(_Priced(leg, instrument, fees, price, instrument is finest))
-    for netted in dict.fromkeys((carried, ZERO)):
-        wanted, limiter = _largest(priced, Decimal(repr(quantity)), max_notional, free, netted)
+        arrives, costs = ONE - base_fee(fees, Side.BUY), ONE + quote_fee(fees, Side.BUY)
+        priced.append(_Priced(leg, instrument, fees, buys, price, arrives, costs, instrument is finest))
+    whole = Decimal(repr(quantity))
+    netted = carried
+    wanted, limiter = _largest(priced, whole, max_notional, free, netted)
+    common = on_grid(max(wanted, ZERO), lot, Rounding.DOWN)
+    if netted and abs(netted) * 2 >= common:
+        netted = ZERO
+        wanted, limiter = _largest(priced, whole, max_notional, free, netted)
         common = on_grid(max(wanted, ZERO), lot, Rounding.DOWN)
-        if abs(netted) * 2 < common or not netted:
-            break
     sized = _legs(priced, common, netted)
     while common and not _within(sized, max_notional, free):  # the gross-up rounds up: once, by a lot
         common -= lot
@@ -115,16 +127,14 @@ def _largest(
     for leg in priced:
         rules, price = leg.instrument, leg.price
         taken_in = netted if leg.nets else ZERO
-        if leg.intent.side is Side.SELL:
+        if leg.buys:
+            asset = rules.quote
+            affordable = free.get((rules.venue, asset), ZERO) / (price * leg.costs) * leg.arrives + taken_in
+            largest = max_notional / price * leg.arrives + taken_in
+        else:
             asset = rules.base
             affordable = free.get((rules.venue, asset), ZERO) - taken_in
             largest = max_notional / price - taken_in
-        else:
-            asset = rules.quote
-            arrives = ONE - base_fee(leg.fees, Side.BUY)
-            per_base = price * (ONE + quote_fee(leg.fees, Side.BUY))
-            affordable = free.get((rules.venue, asset), ZERO) / per_base * arrives + taken_in
-            largest = max_notional / price * arrives + taken_in
         if affordable < wanted:
             wanted, limiter = affordable, f"NO_BALANCE {rules.venue} {asset}"
         if largest < wanted:
@@ -133,22 +143,18 @@ def _largest(
 
 
 def _legs(priced: Sequence[_Priced], common: Decimal, netted: Decimal) -> tuple[SizedLeg, ...]:
-    return tuple(
-        SizedLeg(
-            leg.instrument,
-            leg.fees,
-            leg.intent.side,
-            _quantity(leg, common, netted if leg.nets else ZERO) if common else common,
-            leg.price,
-            money(leg.intent.expected_price, leg.instrument),
-        )
-        for leg in priced
-    )
+    sized = []
+    for leg in priced:
+        rules = leg.instrument
+        quantity = _quantity(leg, common, netted if leg.nets else ZERO) if common else common
+        expected = money(leg.intent.expected_price, rules)
+        sized.append(SizedLeg(rules, leg.fees, leg.intent.side, quantity, leg.price, expected))
+    return tuple(sized)
 
 
 def _quantity(leg: _Priced, common: Decimal, netted: Decimal) -> Decimal:
-    """`common` net of fees and of the dust that this leg takes in: a buy buys less of what we carry, a sell sells it."""
-    if leg.intent.side is Side.BUY:
+    """`common` net of fees and of the dust that this leg takes in: a buy buys less of it, a sell sells it too."""
+    if leg.buys:
         return gross_up(max(common - netted, ZERO), leg.fees, leg.instrument.lot)
     return on_grid(common + netted, leg.instrument.lot, Rounding.DOWN)
 
