@@ -42,7 +42,7 @@ ITEMS = (
     Item(1, "newcomer", "a fresh clone, one command"),
     Item(2, "balanced", "ledger and accounts equal, nothing to hedge"),
     Item(3, "recorded", "real books"),
-    Item(4, "recorded", "real arbitrage input"),
+    Item(4, "spread", "real arbitrage input"),
     Item(5, "signed", "signatures"),
     Item(6, "delivered", "every sequence once on NATS"),
     Item(7, "replayed", "replay"),
