@@ -20,6 +20,8 @@ from tradeserver.simulator.kucoin.trading import Alter, Trading
 from tradeserver.wire import kucoin as wire
 
 EVERYTHING = 1 << 30
+ACCOUNT_MODE = {"selfAccountMode": "CLASSIC", "unifiedSubAccount": [], "classicSubAccount": []}
+"""Clients ask ("Get Account Mode", 2026) before they choose a dialect; this venue's accounts are classic ones."""
 
 T = TypeVar("T")
 
@@ -118,6 +120,7 @@ def table(public: Public, trading: Trading, bullet: Callable[[Ask], Any]) -> lis
         read("GET /api/v1/accounts/{id}", MANAGEMENT, 5, lambda a: p.account(a.account, a.id), "read"),
         read("GET /api/v1/hf/accounts/opened", SPOT, 30, lambda a: True, "read"),
         read("GET /api/v1/user/api-key", MANAGEMENT, 20, _api_key, "read"),
+        read("GET /api/ua/v1/account/mode", MANAGEMENT, 30, lambda a: dict(ACCOUNT_MODE), "read"),
         read("GET /api/v1/trade-fees", SPOT, 3, lambda a: p.trade_fees(a.account, a.get("symbols")), "read"),
         read("GET /api/v1/base-fee", SPOT, 3, lambda a: p.base_fee(a.account), "read"),
         order("POST /api/v1/hf/orders", 1, lambda a: t.place(a.account, decode(a.body), a.now_ns)),

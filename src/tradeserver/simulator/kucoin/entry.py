@@ -3,7 +3,8 @@
 Rules ("Add Order - WebSocket" pages, 2025-11): the server speaks first, `{"sessionId","timestamp"}`; the client answers
 with the base64 HMAC of that very text, as plain text, within 30 s (400011, 400012); after `welcome` each operation
 `{"id","op","args"}` is answered under its id with the times in and out and what is left of the Spot pool. A refused URL
-is told in a frame before the close [assumed]. The client pings in JSON; silence closes.
+is told in a frame before the close [assumed]. The client pings in JSON; silence closes. Operations of the unified
+dialect: `uta.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tradeserver.simulator.kucoin.limits import SPOT, Pools
 from tradeserver.simulator.kucoin.rest import Clients
 from tradeserver.simulator.kucoin.ticket import decode
 from tradeserver.simulator.kucoin.trading import Trading
+from tradeserver.simulator.kucoin.uta import Uta
 from tradeserver.wire import kucoin as wire
 
 PATH = "/v1/private"
@@ -58,12 +60,15 @@ class Entry:
         self._ping_interval_ms = ping_interval_ms
         self._rng = rng
         self._sessions: dict[int, Session] = {}
-        t = trading
+        t, uta = trading, Uta(trading)
         self._operations: dict[str, Callable[[Account, Args, int], Any]] = {
             "spot.order": lambda account, args, now_ns: t.place(account, decode(args), now_ns),
             "spot.sync_order": lambda account, args, now_ns: t.place_sync(account, decode(args), now_ns),
             "spot.cancel": lambda account, args, now_ns: t.cancel(account, *_which(args), now_ns),
             "spot.sync_cancel": lambda account, args, now_ns: t.cancel_sync(account, *_which(args), now_ns),
+            "uta.order": uta.order,
+            "uta.cancel": uta.cancel,
+            "uta.amend": uta.amend,
         }
 
     def __contains__(self, conn: int) -> bool:
