@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tradeserver.core.records import KillReported
 from tradeserver.core.types import Fees, Instrument, Level, Side
 
 
@@ -262,6 +263,12 @@ class QueryFailed(OrderEvent, frozen=True, tag=True, kw_only=True):
     reason: str
 
 
+class DeadManSet(VenueEvent, frozen=True, tag=True, kw_only=True):
+    """The answer to an `ArmDeadMan`: the venue cancels everything at `expires`, our clock; 0: it is off."""
+
+    expires: int
+
+
 # ---- the conversation itself ----------------------------------------------------------------------------------------
 
 
@@ -354,6 +361,12 @@ class Operator(Event, frozen=True, tag=True, kw_only=True):
     source: str = "control"
 
 
+class KillVerified(Event, frozen=True, tag=True, kw_only=True):
+    """A kill was proven, or not, without the daemon: the guard's report, told when both are there again."""
+
+    report: KillReported
+
+
 class Signal(Event, frozen=True, tag=True, kw_only=True):
     """A proposal of an upstream signal engine, raw; bounds are checked where it is used."""
 
@@ -394,6 +407,7 @@ AnyEvent = (
     | FillsListed
     | OpenOrdersListed
     | QueryFailed
+    | DeadManSet
     | LinkUp
     | LinkDown
     | LinkCurrent
@@ -405,6 +419,7 @@ AnyEvent = (
     | RunBegan
     | WalFailed
     | Operator
+    | KillVerified
     | Signal
     | Fitted
     | Tick

@@ -341,6 +341,45 @@ class OperatorNoted(Record, frozen=True, tag=True, kw_only=True):
     source: str
 
 
+class VenueProof(msgspec.Struct, frozen=True):
+    """How far a kill has come at one venue; numbers of orders."""
+
+    venue: str
+    phase: str  # counting, cancelling, looking, confirming, proven
+    proven: bool  # two looks by REST, the second after the last possible arrival, showed nothing of ours open
+    found: int
+    cancelled: int  # found, gone, and not known to have filled
+    gone: int  # found, and not in the last list
+    left: tuple[str, ...]  # open in the last list (some of them): client id, else the venue's
+    looks: int
+    note: str  # why it is not proven yet
+
+
+class AssetExposure(msgspec.Struct, frozen=True):
+    """What may be held of an asset beyond the plan: low and high are equal where it is certain."""
+
+    asset: str
+    low: Decimal
+    high: Decimal
+
+
+class KillReported(Record, frozen=True, tag=True, kw_only=True):
+    """What a kill came to: told when it is proven, and once before that when it takes too long."""
+
+    began: int
+    scope: str
+    by: str  # control, guard, signal, nats, stop file, restart, ...
+    prover: str  # daemon, guard, or operator: who looked
+    proven: bool  # at every venue
+    found: int
+    cancelled: int
+    gone: int
+    elapsed_ms: int
+    venues: tuple[VenueProof, ...]
+    exposure: tuple[AssetExposure, ...]
+    note: str = ""  # what could not be done
+
+
 class Severity(enum.Enum):
     """How loudly to tell."""
 
@@ -424,6 +463,7 @@ AnyRecord = (
     | LinkChanged
     | BookChanged
     | OperatorNoted
+    | KillReported
     | Alert
     | Vitals
     | Checkpoint

@@ -28,6 +28,7 @@ from tradeserver.core.records import (
     ExposureHeld,
     FillBooked,
     HedgeDecided,
+    KillReported,
     LinkChanged,
     OperatorNoted,
     Record,
@@ -192,6 +193,7 @@ _NOTABLE: Final[dict[type[Record], Callable[[Any], str]]] = {
     LinkChanged: lambda r: "info" if r.up else "warning",
     BookChanged: lambda r: "info",
     OperatorNoted: lambda r: "info" if r.source == "shell" else "warning",
+    KillReported: lambda r: "warning" if r.proven else "critical",
     Alert: lambda r: _ALERT_LEVELS[r.severity],
 }
 
