@@ -16,7 +16,13 @@ import msgspec
 from tradeserver.core.records import Record, kind_of
 from tradeserver.core.types import plain
 
-TIMES: Final = {"ts": "ts_ns", "venue_ts": "venue_ts_ns", "opened": "opened_ns", "until": "until_ns"}
+TIMES: Final = {
+    "ts": "ts_ns",
+    "venue_ts": "venue_ts_ns",
+    "opened": "opened_ns",
+    "until": "until_ns",
+    "began": "began_ns",
+}
 """Fields that are times without saying so; inside the core every time is in nanoseconds, outside the name tells."""
 
 _names: dict[type, tuple[tuple[str, str], ...]] = {}
