@@ -7,13 +7,12 @@ what it means. Prices and quantities of market data are floats, of orders and ba
 
 from __future__ import annotations
 
-import enum
 from decimal import Decimal
 
 import msgspec
 
 from tradeserver.core.records import KillReported
-from tradeserver.core.types import Fees, Instrument, Level, Side
+from tradeserver.core.types import Fees, Instrument, Level, Side, Word
 
 
 class Event(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -38,7 +37,7 @@ class SymbolEvent(VenueEvent, frozen=True, tag=True, kw_only=True):
 # ---- market data (hot: acyclic, short-lived, so gc=False) -----------------------------------------------------------
 
 
-class Trust(enum.Enum):
+class Trust(Word):
     """Whether a depth book may be traded on. Only SYNCED may."""
 
     SYNCED = "synced"
@@ -183,7 +182,7 @@ class OrderFilled(OrderEvent, frozen=True, tag=True, kw_only=True):
     maker: bool = False
 
 
-class Ending(enum.Enum):
+class Ending(Word):
     """How an order ended at the venue."""
 
     FILLED = "filled"

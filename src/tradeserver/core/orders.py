@@ -8,7 +8,6 @@ may never have been; only evidence ends it. Events older than the order's state 
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from decimal import Decimal
 from typing import Final
@@ -24,7 +23,7 @@ from tradeserver.core.records import (
     OrderState,
     OrderSubmitted,
 )
-from tradeserver.core.types import ZERO, Side
+from tradeserver.core.types import ZERO, Side, Word
 
 FillKey = tuple[str, str, str]
 """(venue, symbol, trade id)."""
@@ -33,7 +32,7 @@ FILL_KEYS_KEPT: Final = 4_000
 """They are written into every checkpoint. A fill that comes again is younger than this many others."""
 
 
-class Stimulus(enum.Enum):
+class Stimulus(Word):
     """What can happen to an order, fills apart."""
 
     ACCEPT = "accept"

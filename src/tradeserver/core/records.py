@@ -16,7 +16,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tradeserver.core.types import Side
+from tradeserver.core.types import Side, Word
 
 
 class Record(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -49,7 +49,7 @@ class RunStopped(Record, frozen=True, tag=True, kw_only=True):
 # ---- orders and fills -----------------------------------------------------------------------------------------------
 
 
-class OrderState(enum.Enum):
+class OrderState(Word):
     """Where an order stands. The transitions are a table in `core/orders.py`."""
 
     SENT = "sent"  # decided and written; the venue has not answered
@@ -295,7 +295,7 @@ class PnlMarked(Record, frozen=True, tag=True, kw_only=True):
 # ---- states, links, telling -----------------------------------------------------------------------------------------
 
 
-class TradingState(enum.Enum):
+class TradingState(Word):
     """What may leave. The order is the severity."""
 
     RUNNING = "running"

@@ -15,13 +15,14 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
 from annotated_types import Ge, Gt
 
 from tradeserver.core.commands import SubmitOrder
-from tradeserver.core.types import Instrument, Side, TimeInForce
+from tradeserver.core.types import BPS, ZERO, Instrument, Side, TimeInForce
 
 MILLISECOND: Final = 1_000_000
 
@@ -160,13 +161,19 @@ def check(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft]) -> tuple[Ap
         _possible(facts, draft, reasons)
         _legal(draft, reasons)
         asset = (draft.instrument.venue, draft.reserve_asset)
-        needed[asset] = needed.get(asset, Decimal(0)) + draft.reserve
+        needed[asset] = needed.get(asset, ZERO) + draft.reserve
     for asset, amount in needed.items():
-        if amount > facts.free.get(asset, Decimal(0)):
+        if amount > facts.free.get(asset, ZERO):
             reasons.append(f"{Reason.NO_BALANCE} {asset[0]} {asset[1]}")
     if reasons:
         return Refused(tuple(dict.fromkeys(reasons)))
-    return tuple(Approved(draft) for draft in drafts)
+    return tuple([Approved(draft) for draft in drafts])
+
+
+@lru_cache(maxsize=64)
+def _exactly(setting: float) -> Decimal:
+    """A limit that is a float in the configuration, as money."""
+    return Decimal(repr(setting))
 
 
 def _opening(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft], reasons: list[str]) -> None:
@@ -177,17 +184,19 @@ def _opening(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft], reasons:
         reasons.append(Reason.MAX_ARBITRAGES)
     if facts.recent_orders + len(drafts) > limits.max_orders_per_s:
         reasons.append(Reason.ORDER_RATE)
+    oldest_ns = limits.max_decision_age_ms * MILLISECOND
+    band = _exactly(limits.price_band_bps)
     for draft in drafts:
         venue = draft.instrument.venue
         mid = facts.mids.get(venue)
-        if facts.ages_ns[venue] > limits.max_decision_age_ms * MILLISECOND:
+        if facts.ages_ns[venue] > oldest_ns:
             reasons.append(f"{Reason.DECISION_LATE} {venue}")
         if draft.quantity * draft.price > limits.max_order_notional:
             reasons.append(f"{Reason.MAX_ORDER_NOTIONAL} {venue}")
         if mid is None:
             continue  # an empty side: the book's own reason says so
         beyond = draft.price - mid if draft.side is Side.BUY else mid - draft.price
-        if beyond * 10_000 > mid * Decimal(repr(limits.price_band_bps)):
+        if beyond * BPS > mid * band:
             reasons.append(f"{Reason.PRICE_BAND} {venue}")
         if (facts.worst_exposure + draft.quantity) * mid > limits.max_position_notional:
             reasons.append(f"{Reason.MAX_POSITION} {draft.instrument.base}")
@@ -210,7 +219,7 @@ def _legal(draft: Draft, reasons: list[str]) -> None:
     rules = draft.instrument
     quantity, price = draft.quantity, draft.price
     notional = quantity * price
-    if quantity <= 0 or quantity < rules.min_quantity:
+    if quantity <= ZERO or quantity < rules.min_quantity:
         reasons.append(f"{Reason.MIN_QUANTITY} {rules.venue}")
     if rules.max_quantity and quantity > rules.max_quantity:
         reasons.append(f"{Reason.MAX_QUANTITY} {rules.venue}")
@@ -220,5 +229,5 @@ def _legal(draft: Draft, reasons: list[str]) -> None:
         reasons.append(f"{Reason.MAX_NOTIONAL} {rules.venue}")
     if quantity % rules.lot:
         reasons.append(f"{Reason.LOT_SIZE} {rules.venue}")
-    if price <= 0 or price % rules.tick:
+    if price <= ZERO or price % rules.tick:
         reasons.append(f"{Reason.TICK_SIZE} {rules.venue}")
