@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 
 import pytest
 
-from tradeserver.simulator.faults import SEND, Action, FaultError, Faults, Refusal, parse
+from tradeserver.simulator.faults import SEND, Action, Answer, FaultError, Faults, Reach, Refusal, parse
 
 MS, S = 1_000_000, 1_000_000_000
 START = 1_700_000_000 * S
@@ -102,6 +103,72 @@ def test_clear_ends_all():
     assert out(faults) == SEND
 
 
+def test_reordered_frames_are_late_and_may_be_overtaken():
+    faults = armed("reorder kucoin.user 50ms first=1")
+    assert out(faults, 7, "kucoin.user") == Action(1, START + 7 + 50 * MS, overtaken=True)
+    assert out(faults, 8, "kucoin.user") == SEND
+
+
+def test_text_is_rewritten_on_its_way_to_clients():
+    faults = armed("""rewrite binance.orders find='"(FILL)ED"' with='"\\1ET"' first=1""")
+    asked = ['{"a":"NEW"}', '{"a":"FILLED"}', '{"a":"FILLED"}']
+    assert [faults.rewritten("binance", "orders", text, START) for text in asked] == [
+        '{"a":"NEW"}',
+        '{"a":"FILLET"}',
+        '{"a":"FILLED"}',
+    ]
+
+
+def test_answers_instead_of_the_venues_own():
+    faults = armed('answer binance.rest status=403 body="<html>" side=in first=1', "answer kucoin.orders status=502")
+    assert faults.answer("binance", "rest", "x", START, "out") is None
+    assert faults.answer("binance", "rest", "x", START, "in") == Answer(403, "<html>")
+    assert faults.answer("binance", "rest", "x", START, "in") is None
+    assert faults.answer("kucoin", "orders", "x", START, "out") == Answer(502, "<html></html>")
+    assert faults.afterthought("kucoin", "x", START) is None
+
+
+def test_a_placement_that_is_carried_out_and_answered_with_a_code():
+    faults = armed("answer binance.orders code=-1007 match=XRP")
+    assert faults.afterthought("binance", "BTC", START) is None
+    assert faults.afterthought("binance", "XRP", START) == Refusal("-1007", "")
+    assert faults.refusal("binance", "XRP", START) is None
+
+
+def test_a_black_hole_swallows_both_ways_and_nobody_reaches_it():
+    faults = armed("blackhole binance.user at=1s for=2s", "unreachable kucoin")
+    assert [out(faults, t * S, "binance.user").copies for t in (0, 1, 2, 3)] == [1, 0, 0, 1]
+    assert not faults.on_in("binance", "user", "x", START + S)
+    assert faults.on_in("binance", "orders", "x", START + S)
+    assert faults.reach("binance", "user", START + S) is Reach.BLACKHOLE
+    assert faults.reach("binance", "user", START) is Reach.OPEN
+    assert faults.reach("kucoin", "rest", START) is Reach.UNREACHABLE
+    assert out(faults, 0, "kucoin.user") == SEND
+
+
+def test_clocks_and_shares():
+    faults = armed("skew binance +2s at=1s for=1s", "skew * -500ms", "partial kucoin.orders share=0.4 match=sell")
+    assert [faults.skew_ns("binance", START + t * S) for t in (0, 1, 2)] == [-500 * MS, 1500 * MS, -500 * MS]
+    assert faults.share("kucoin", "XRP/USDT sell a", START) == Decimal("0.4")
+    assert faults.share("kucoin", "XRP/USDT buy a", START) == 1
+
+
+def test_moments_are_told_once_each():
+    faults = armed("throttle binance 10s at=2s", "balance kucoin asset=XRP change=-5 every=4s")
+    told = [[fault.kind for fault in faults.moments(START + t * S)] for t in (0, 1, 2, 3, 4, 12, 13)]
+    assert told == [["balance"], [], ["throttle"], [], ["balance"], ["balance"], []]
+
+
+def test_who_watches_sees_every_hit():
+    faults = armed("drop binance.user match=fill", "disconnect kucoin.orders")
+    seen = []
+    faults.witness = lambda fault, venue, channel, text, now: seen.append((fault.kind, venue, channel, text))
+    out(faults, 0, "binance.user", "a fill")
+    out(faults, 0, "binance.user", "nothing")
+    faults.disconnects(START)
+    assert seen == [("drop", "binance", "user", "a fill"), ("disconnect", "kucoin", "orders", "")]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -120,6 +187,17 @@ def test_clear_ends_all():
         ("refuse binance.market code=1", "only orders can be refused"),
         ("stall binance.market 5s 10%", "stall takes no probability"),
         ('drop binance.market match="x', "No closing quotation"),
+        ("answer binance.rest", "answer needs either status= .* or code="),
+        ("answer binance.rest status=x", "status='x' is no number"),
+        ("rewrite binance.market find=[", "find is no regular expression"),
+        ("partial binance", "partial needs share="),
+        ("throttle binance", "throttle needs a duration"),
+        ("throttle binance.rest 5s", "throttle is for"),
+        ("ban kucoin 2m", "ban is for binance"),
+        ("shutdown kucoin", "shutdown is for binance"),
+        ("status binance symbol=A/B to=asleep", "to is trading, halted, cancel_only"),
+        ("foreign binance symbol=A/B quantity=1", "side is buy or sell"),
+        ("delay binance -5s", "only a skew may be negative"),
     ],
 )
 def test_wrong_sentences_are_refused_with_the_reason(text, complaint):

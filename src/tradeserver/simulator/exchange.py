@@ -22,8 +22,8 @@ holds the fee on top of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Callable, Iterable
+from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
@@ -102,6 +102,8 @@ class Exchange:
         self.last_trade_id: dict[str, int] = dict.fromkeys(self.symbols, first_id)
         self.placed: list[Placed] = []
         self.first_subscribed_ns = 0
+        self.offset_ns = 0  # how far this venue's clock is ahead of the world's (a fault)
+        self.share: Callable[[Order, int], Decimal] | None = None  # of a new order, what may match at once (a fault)
         self._ids_forever = ids_forever
         self._max_open = max_open_orders
         self._next_id = first_id
@@ -267,6 +269,19 @@ class Exchange:
         self.status[symbol] = status
         self._events.append(StatusChange(symbol, status, now_ns))
 
+    def set_rules(self, symbol: Symbol) -> None:
+        """A symbol's rules change. Open orders stay as they are."""
+        self.symbols[symbol.name] = self.by_native[symbol.native] = symbol
+
+    def withdraw(self, symbol: str, share: Decimal, now_ns: int) -> None:
+        """Participants take that share of each order of theirs out of the book, in whole lots."""
+        book, lot = self.books[symbol], self.symbols[symbol].lot
+        for resting in book.participants():
+            kept = (resting.remaining * (1 - share) / lot).to_integral_value(ROUND_DOWN) * lot
+            if resting.remaining > kept:
+                book.reduce(resting, resting.remaining - kept)
+        self.flush(symbol, now_ns)
+
     def emit(self, event: Event) -> None:
         """For a tape: something public that did not come from matching."""
         self._events.append(event)
@@ -381,6 +396,7 @@ class Exchange:
 
     def _match(self, order: Order, now_ns: int) -> None:
         book = self.books[order.symbol]
+        most = self._most(order, now_ns)
         lot = self.symbols[order.symbol].lot
         while order.state is OrderState.OPEN:
             maker = book.first(order.side.opposite)
@@ -392,9 +408,19 @@ class Exchange:
                 continue
             funds = order.funds - order.filled_quote
             part = min(order.remaining if order.quantity else _affordable(funds, maker.price, lot), maker.remaining)
+            if most is not None:
+                part = min(part, most - order.filled)
             if not part or not self._settlement.can_pay(order, maker.price, part):
                 return
             self._trade(order.symbol, order, order.side, maker, part, now_ns)
+
+    def _most(self, order: Order, now_ns: int) -> Decimal | None:
+        """What of it may match at once, in whole lots; None where nothing limits that."""
+        share = self.share(order, now_ns) if self.share is not None and order.quantity else Decimal(1)
+        if share >= 1:
+            return None
+        lot = self.symbols[order.symbol].lot
+        return (order.quantity * share / lot).to_integral_value(ROUND_DOWN) * lot
 
     def _prevent(self, order: Order, maker: Resting, now_ns: int) -> None:
         """Self-trade prevention: instead of trading with its own account. Each way at least one of the two ends."""

@@ -1,94 +1,33 @@
-"""The fault language: what shall go wrong, where, how often and when. Sans-I/O, with dice and time passed in.
+"""What the faults mean for a frame, a request or a placement. Sans-I/O, with dice and time passed in.
 
-    KIND VENUE.CHANNEL [DURATION] [PROBABILITY%] [name=value ...]
-
-    drop kucoin.user 5%                          each frame to clients is lost with 5 %
-    drop binance.orders side=in first=1          the next request never reaches the venue
-    drop binance.market match=depthUpdate for=5s frames with that text are lost for 5 s: a silent stream
-    delay binance.orders 200ms                   answers come 200 ms late (in order)
-    duplicate kucoin.user 10%                    frames are sent twice
-    refuse binance.orders code=-2010 first=3     the next three placements are refused with this code (and msg="...")
-    stall binance.market 5s after=20s every=60s  nothing is sent for 5 s; what piled up then comes in one burst
-    disconnect kucoin.orders at=30s every=60s    every connection of that channel is cut
-
-VENUE and CHANNEL may be `*`; a venue alone means all its channels. Channels: market, user, orders (connections, and
-HTTP requests that place or cancel), rest (other HTTP). Durations: 200ms, 5s, 2m. Options: `after=` begins later,
-`for=` ends again, `first=` stops after so many hits, `match=` only what contains this text, `side=in` what clients
-send (drop only), `at=` the same as `after=`, `every=` repeats a stall or disconnect. All times count from when the
-fault was added.
-
-`server.py` asks `on_out`, `on_in` and `disconnects`; a venue's front asks `refusal` before it places an order.
+The language is in `fault_text.py`. Who carries frames (`server.py`, or a loop under simulated time) asks `on_out`,
+`on_in`, `rewritten`, `answer`, `reach` and `disconnects`; a venue's front asks `refusal` before it places an order and
+`afterthought` behind it; the exchange asks `share`; the world asks `skew_ns` and `moments`. `witness` is told of each
+hit.
 """
 
 from __future__ import annotations
 
+import enum
 import random
-import shlex
+import re
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-KINDS: Final = ("drop", "delay", "duplicate", "refuse", "stall", "disconnect")
-CHANNELS: Final = ("market", "user", "orders", "rest", "*")
-_UNITS: Final = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
-_OPTIONS: Final = {
-    "drop": {"after", "at", "for", "first", "match", "side"},
-    "delay": {"after", "at", "for", "first", "match"},
-    "duplicate": {"after", "at", "for", "first", "match"},
-    "refuse": {"after", "at", "for", "first", "match", "code", "msg"},
-    "stall": {"after", "at", "every"},
-    "disconnect": {"after", "at", "every"},
-}
+from tradeserver.simulator.fault_text import KINDS, Fault, FaultError, parse
 
-
-class FaultError(ValueError):
-    """The text is not a fault; the message says why, in one sentence."""
-
-
-class Fault(msgspec.Struct, kw_only=True):
-    """One fault. Times are relative to `since_ns`; 0 means unset."""
-
-    text: str
-    kind: str
-    venue: str
-    channel: str
-    since_ns: int = 0
-    duration_ns: int = 0
-    probability: float = 1.0
-    after_ns: int = 0
-    for_ns: int = 0
-    every_ns: int = 0
-    first: int = 0
-    match: str = ""
-    side: str = "out"
-    code: str = ""
-    msg: str = ""
-    hits: int = 0
-
-    def concerns(self, venue: str, channel: str) -> bool:
-        """Whether it is about this place."""
-        return self.venue in ("*", venue) and self.channel in ("*", channel)
-
-    def active(self, now_ns: int) -> bool:
-        """Whether its time is now and its `first` is not used up."""
-        passed = now_ns - self.since_ns - self.after_ns
-        return passed >= 0 and (not self.for_ns or passed < self.for_ns) and (not self.first or self.hits < self.first)
-
-    def stalled_until(self, now_ns: int) -> int:
-        """The end of the stall that is on now, else 0."""
-        passed = now_ns - self.since_ns - self.after_ns
-        if passed < 0:
-            return 0
-        round_ns = passed // self.every_ns * self.every_ns if self.every_ns else 0
-        end = round_ns + self.duration_ns
-        return self.since_ns + self.after_ns + end if passed < end else 0
+__all__ = ("SEND", "Action", "Answer", "Fault", "FaultError", "Faults", "Reach", "Refusal", "parse")
 
 
 class Action(msgspec.Struct, frozen=True):
-    """What becomes of something that is sent: how many copies, and not before when."""
+    """What becomes of something that is sent: how many copies, and not before when. `overtaken`: others may pass."""
 
     copies: int = 1
     not_before_ns: int = 0
+    overtaken: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -98,7 +37,25 @@ class Refusal(msgspec.Struct, frozen=True):
     msg: str
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """Give this HTTP answer instead of the venue's own."""
+
+    status: int
+    body: str
+
+
+class Reach(enum.Enum):
+    """Whether a channel can be reached now."""
+
+    OPEN = "open"
+    BLACKHOLE = "blackhole"  # bytes go out and nothing returns
+    UNREACHABLE = "unreachable"  # no connection can be had
+
+
 SEND: Final = Action()
+
+Witness = Callable[[Fault, str, str, str, int], None]
+"""(fault, venue, channel, text, now) of each hit."""
 
 
 class Faults:
@@ -106,6 +63,7 @@ class Faults:
 
     def __init__(self, rng: random.Random) -> None:
         self.faults: list[Fault] = []
+        self.witness: Witness | None = None
         self._rng = rng
 
     def add(self, text: str, now_ns: int) -> Fault:
@@ -115,44 +73,81 @@ class Faults:
         self.faults.append(fault)
         return fault
 
+    def remove(self, fault: Fault) -> None:
+        """This one is over."""
+        self.faults = [other for other in self.faults if other is not fault]
+
     def clear(self) -> None:
         """No faults from here."""
         self.faults.clear()
+
+    # ---- on the way -------------------------------------------------------------------------------------------------
 
     def on_out(self, venue: str, channel: str, text: str, now_ns: int) -> Action:
         """What becomes of this frame or answer to a client."""
         if not self.faults:
             return SEND
-        copies, not_before = 1, 0
+        copies, not_before, overtaken = 1, 0, False
         for fault in self.faults:
             if not fault.concerns(venue, channel):
                 continue
-            if fault.kind == "stall":
-                not_before = max(not_before, fault.stalled_until(now_ns))
-            elif fault.kind == "drop" and fault.side == "out" and self._hits(fault, text, now_ns):
+            kind = fault.kind
+            if kind == "stall":
+                end = fault.stalled_until(now_ns)
+                if end:
+                    not_before = max(not_before, end)
+                    self._saw(fault, venue, channel, text, now_ns)
+            elif (kind == "blackhole" and self._on(fault, venue, channel, text, now_ns)) or (
+                kind == "drop" and fault.side == "out" and self._hits(fault, venue, channel, text, now_ns)
+            ):
                 copies = 0
-            elif fault.kind == "delay" and self._hits(fault, text, now_ns):
+            elif kind in ("delay", "reorder") and self._hits(fault, venue, channel, text, now_ns):
                 not_before = max(not_before, now_ns + fault.duration_ns)
-            elif fault.kind == "duplicate" and self._hits(fault, text, now_ns):
+                overtaken = overtaken or kind == "reorder"
+            elif kind == "duplicate" and self._hits(fault, venue, channel, text, now_ns):
                 copies *= 2
-        return Action(copies, not_before)
+        return Action(copies, not_before, overtaken)
 
     def on_in(self, venue: str, channel: str, text: str, now_ns: int) -> bool:
         """Whether this frame or request of a client reaches the venue."""
-        return not any(
-            fault.kind == "drop"
-            and fault.side == "in"
-            and fault.concerns(venue, channel)
-            and self._hits(fault, text, now_ns)
-            for fault in self.faults
-        )
-
-    def refusal(self, venue: str, text: str, now_ns: int) -> Refusal | None:
-        """Whether this placement is refused without being looked at; `text` is what the client sent, for `match=`."""
         for fault in self.faults:
-            if fault.kind == "refuse" and fault.concerns(venue, "orders") and self._hits(fault, text, now_ns):
-                return Refusal(fault.code, fault.msg)
+            if not fault.concerns(venue, channel):
+                continue
+            if fault.kind == "blackhole" and self._on(fault, venue, channel, text, now_ns):
+                return False
+            if fault.kind == "drop" and fault.side == "in" and self._hits(fault, venue, channel, text, now_ns):
+                return False
+        return True
+
+    def rewritten(self, venue: str, channel: str, text: str, now_ns: int) -> str:
+        """The frame or answer as it is changed on its way to a client."""
+        for fault in self.faults:
+            if fault.kind != "rewrite" or not fault.concerns(venue, channel) or not fault.active(now_ns):
+                continue
+            changed = re.sub(fault.options["find"], fault.options.get("with", ""), text)
+            if changed != text and self._hits(fault, venue, channel, text, now_ns):
+                text = changed
+        return text
+
+    def answer(self, venue: str, channel: str, text: str, now_ns: int, side: str) -> Answer | None:
+        """The HTTP answer that stands for the venue's own: `side` "in" instead of doing it, "out" having done it."""
+        for fault in self.faults:
+            if (
+                fault.kind == "answer"
+                and fault.side == side
+                and "status" in fault.options
+                and fault.concerns(venue, channel)
+                and self._hits(fault, venue, channel, text, now_ns)
+            ):
+                return Answer(int(fault.options["status"]), fault.options.get("body", "<html></html>"))
         return None
+
+    def reach(self, venue: str, channel: str, now_ns: int) -> Reach:
+        """Whether that channel can be reached; a request's channel is "rest" or "orders"."""
+        for fault in self.faults:
+            if fault.kind in ("blackhole", "unreachable") and self._on(fault, venue, channel, "", now_ns):
+                return Reach(fault.kind)
+        return Reach.OPEN
 
     def disconnects(self, now_ns: int) -> list[tuple[str, str]]:
         """The (venue, channel) pairs, `*` possible, whose connections are to be cut now; each due moment is told
@@ -160,91 +155,75 @@ class Faults:
         """
         due = []
         for fault in self.faults:
-            passed = now_ns - fault.since_ns - fault.after_ns
-            if fault.kind != "disconnect" or passed < 0:
-                continue
-            rounds = passed // fault.every_ns + 1 if fault.every_ns else 1
-            if rounds > fault.hits:
-                fault.hits = rounds
+            if fault.kind == "disconnect" and fault.due(now_ns):
+                self._saw(fault, fault.venue, fault.channel, "", now_ns)
                 due.append((fault.venue, fault.channel))
         return due
 
-    def _hits(self, fault: Fault, text: str, now_ns: int) -> bool:
+    # ---- at the venue -----------------------------------------------------------------------------------------------
+
+    def refusal(self, venue: str, text: str, now_ns: int) -> Refusal | None:
+        """Whether this placement is refused without being looked at; `text` is what the client sent, for `match=`."""
+        return self._code("refuse", venue, text, now_ns)
+
+    def afterthought(self, venue: str, text: str, now_ns: int) -> Refusal | None:
+        """Whether this placement, carried out, is answered with an error."""
+        return self._code("answer", venue, text, now_ns)
+
+    def _code(self, kind: str, venue: str, text: str, now_ns: int) -> Refusal | None:
+        for fault in self.faults:
+            if (
+                fault.kind == kind
+                and "code" in fault.options
+                and fault.concerns(venue, "orders")
+                and self._hits(fault, venue, "orders", text, now_ns)
+            ):
+                return Refusal(fault.options["code"], fault.options.get("msg", ""))
+        return None
+
+    def share(self, venue: str, text: str, now_ns: int) -> Decimal:
+        """How much of this placement's quantity may find a match at once; `text` is "symbol side client id"."""
+        for fault in self.faults:
+            if (
+                fault.kind == "partial"
+                and fault.concerns(venue, "orders")
+                and self._hits(fault, venue, "orders", text, now_ns)
+            ):
+                return Decimal(fault.options["share"])
+        return Decimal(1)
+
+    def skew_ns(self, venue: str, now_ns: int) -> int:
+        """How far the venue's clock is ahead."""
+        return sum(
+            fault.duration_ns
+            for fault in self.faults
+            if fault.kind == "skew" and fault.concerns(venue, "*") and fault.active(now_ns)
+        )
+
+    def moments(self, now_ns: int) -> list[Fault]:
+        """What is to happen now, each due moment once."""
+        if not self.faults:
+            return []
+        due = [fault for fault in self.faults if KINDS[fault.kind].moment and fault.due(now_ns)]
+        for fault in due:
+            self._saw(fault, fault.venue, fault.channel, "", now_ns)
+        return due
+
+    # ---- hits -------------------------------------------------------------------------------------------------------
+
+    def _hits(self, fault: Fault, venue: str, channel: str, text: str, now_ns: int) -> bool:
         if not fault.active(now_ns) or (fault.match and fault.match not in text):
             return False
         if fault.probability < 1.0 and self._rng.random() >= fault.probability:
             return False
         fault.hits += 1
+        self._saw(fault, venue, channel, text, now_ns)
         return True
 
+    def _on(self, fault: Fault, venue: str, channel: str, text: str, now_ns: int) -> bool:
+        """A lasting fault: every question while it is on is a hit."""
+        return fault.concerns(venue, channel) and self._hits(fault, venue, channel, text, now_ns)
 
-def parse(text: str) -> Fault:
-    """The fault that `text` describes, unarmed. Raises FaultError."""
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise FaultError(f"{text!r}: {error}") from None
-    if len(words) < 2 or words[0] not in KINDS:
-        raise FaultError(f"{text!r}: a fault is KIND VENUE.CHANNEL ..., KIND one of {', '.join(KINDS)}")
-    venue, _, channel = words[1].partition(".")
-    fault = Fault(text=text, kind=words[0], venue=venue, channel=channel or "*")
-    if fault.channel not in CHANNELS:
-        raise FaultError(f"{text!r}: no channel {channel!r}; there are {', '.join(CHANNELS)}")
-    if fault.venue not in ("binance", "kucoin", "*"):
-        raise FaultError(f"{text!r}: no venue {venue!r}; there are binance, kucoin, *")
-    for word in words[2:]:
-        _apply(fault, word)
-    _check(fault)
-    return fault
-
-
-def _apply(fault: Fault, word: str) -> None:
-    """One word after the place: an option, a probability or a duration."""
-    name, equals, value = word.partition("=")
-    if not equals:
-        if word.endswith("%"):
-            fault.probability = _number(fault, word[:-1], word) / 100
-        else:
-            fault.duration_ns = _duration(fault, word)
-        return
-    if name not in _OPTIONS[fault.kind]:
-        allowed = ", ".join(sorted(_OPTIONS[fault.kind]))
-        raise FaultError(f"{fault.text!r}: {fault.kind} has no option {name!r}; it has {allowed}")
-    if name in ("after", "at", "for", "every"):
-        setattr(fault, {"at": "after_ns"}.get(name, f"{name}_ns"), _duration(fault, value))
-    elif name == "first":
-        fault.first = int(_number(fault, value, word))
-    else:
-        setattr(fault, name, value)
-
-
-def _check(fault: Fault) -> None:
-    if fault.kind in ("delay", "stall") and not fault.duration_ns:
-        raise FaultError(f"{fault.text!r}: {fault.kind} needs a duration, such as 200ms")
-    if fault.kind not in ("delay", "stall") and fault.duration_ns:
-        raise FaultError(f"{fault.text!r}: {fault.kind} takes no duration; for= limits how long it is on")
-    if fault.kind in ("stall", "disconnect") and fault.probability < 1:
-        raise FaultError(f"{fault.text!r}: {fault.kind} takes no probability")
-    if not 0 <= fault.probability <= 1:
-        raise FaultError(f"{fault.text!r}: a probability lies between 0% and 100%")
-    if fault.kind == "refuse" and not fault.code:
-        raise FaultError(f"{fault.text!r}: refuse needs code=, the venue's own")
-    if fault.kind == "refuse" and fault.channel not in ("orders", "*"):
-        raise FaultError(f"{fault.text!r}: only orders can be refused")
-    if fault.side not in ("in", "out"):
-        raise FaultError(f"{fault.text!r}: side is in or out")
-
-
-def _number(fault: Fault, text: str, word: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise FaultError(f"{fault.text!r}: {word!r} has no number") from None
-
-
-def _duration(fault: Fault, word: str) -> int:
-    digits = word.rstrip("ms")
-    unit = _UNITS.get(word[len(digits) :])
-    if unit is None or not digits:
-        raise FaultError(f"{fault.text!r}: {word!r} is no duration; write 200ms, 5s or 2m")
-    return int(_number(fault, digits, word) * unit)
+    def _saw(self, fault: Fault, venue: str, channel: str, text: str, now_ns: int) -> None:
+        if self.witness is not None:
+            self.witness(fault, venue, channel, text, now_ns)

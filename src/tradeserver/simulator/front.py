@@ -98,6 +98,26 @@ class Front(Protocol):
         """Time passed (at least each 10 ms), or the exchange did something: take its events, publish what is due."""
         ...
 
+    def throttle(self, until_ns: int, now_ns: int) -> None:
+        """Refuse with 429 until then (a fault)."""
+        ...
+
+    def ban(self, until_ns: int) -> None:
+        """Refuse with 418 until then (a fault); only of a venue that does so."""
+        ...
+
+    def shutdown(self, now_ns: int) -> None:
+        """Tell every client that the server is about to go (a fault); only of a venue that does so."""
+        ...
+
+    def expire(self, now_ns: int) -> None:
+        """End every user stream with the venue's own words (a fault)."""
+        ...
+
+    def escalations(self) -> int:
+        """How often a client went on after 429 until it was banned."""
+        ...
+
     def channel_of(self, conn: int) -> str:
         """ "market", "user" or "orders": for faults."""
         ...

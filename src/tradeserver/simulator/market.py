@@ -139,6 +139,7 @@ class _Maker:
         self._size_odds = _SIZE_CHANGES_PER_S * step_s
 
     def step(self, mid: float, now_ns: int) -> None:
+        now_ns += self._exchange.offset_ns  # what happens bears the venue's own time
         fair = mid * (1 + self._basis.step())
         spread = self._half_spread * fair
         touch = (math.floor((fair - spread) / self._tick), math.ceil((fair + spread) / self._tick))

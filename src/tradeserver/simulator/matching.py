@@ -58,6 +58,10 @@ class Liquidity(Protocol):
         """Leave the book with whatever remains."""
         ...
 
+    def participants(self) -> list[Resting]:
+        """Every order that is no client's."""
+        ...
+
     def offered(self, side: Side) -> Iterator[BookLevel]:
         """What a taker would find on this side, best level first."""
         ...
@@ -134,6 +138,11 @@ class Book:
     def remove(self, resting: Resting) -> None:
         """Leave the book with whatever remains."""
         self.reduce(resting, resting.remaining)
+
+    def participants(self) -> list[Resting]:
+        """Every order that is no client's."""
+        levels = (level for half in self._sides.values() for level in half.levels.values())
+        return [resting for level in levels for resting in level.queue if resting.order is None]
 
     def offered(self, side: Side) -> Iterator[BookLevel]:
         """Levels, best first. The book must not change meanwhile."""

@@ -25,6 +25,7 @@ from aiohttp import WSMsgType, web
 
 from tradeserver.simulator.config import SimConfig, SimConfigError
 from tradeserver.simulator.control import control_app
+from tradeserver.simulator.faults import SEND, Reach
 from tradeserver.simulator.front import Close, Front, HttpIn, Ping
 from tradeserver.simulator.recordings import RecordingError
 from tradeserver.simulator.world import World
@@ -33,6 +34,7 @@ EXIT_OK: Final = 0
 EXIT_CONFIG: Final = 78
 _LONGEST_SLEEP_S: Final = 0.01
 _MOST_PATHS: Final = 1_000
+_HANG_S: Final = 60.0  # how long a black hole keeps a client waiting, if he does
 _KEY_HEADERS: Final = ("x-mbx-apikey", "kc-api-key")
 _BACKLOG: Final = 2_000  # frames waiting for one client before a recording at full speed waits for it
 
@@ -100,12 +102,21 @@ class _VenueServer:
             connection = self.connections.get(conn)
             if connection is None:
                 continue
-            copies, not_before = 1, 0.0
-            if faults.faults and isinstance(what, str):
-                action = faults.on_out(self.venue, self.front.channel_of(conn), what, now_ns)
-                copies, not_before = action.copies, _loop_time(action.not_before_ns, now_ns)
-            for _ in range(copies):
-                connection.queue.put_nowait((not_before, what))
+            action = SEND
+            if faults.faults:
+                channel = self.front.channel_of(conn)
+                if isinstance(what, str):
+                    what = faults.rewritten(self.venue, channel, what, now_ns)
+                    action = faults.on_out(self.venue, channel, what, now_ns)
+                elif faults.reach(self.venue, channel, now_ns) is Reach.BLACKHOLE:
+                    continue
+            not_before = _loop_time(action.not_before_ns, now_ns)
+            for _ in range(action.copies):
+                if action.overtaken:  # alone; those behind it go their way
+                    later = (action.not_before_ns - now_ns) / 1e9
+                    asyncio.get_running_loop().call_later(later, connection.queue.put_nowait, (0.0, what))
+                else:
+                    connection.queue.put_nowait((not_before, what))
 
     def disconnect(self, channel: str) -> None:
         """Cut every connection of a channel, without a goodbye."""
@@ -136,26 +147,37 @@ class _VenueServer:
         now_ns = server.clock.now_ns()
         text = f"{asked.method} {asked.path}?{asked.query} {asked.body.decode(errors='replace')}"
         orders = asked.method in ("POST", "DELETE") and "order" in asked.path.lower()
-        if not faults.on_in(self.venue, "orders" if orders else "rest", text, now_ns):
+        channel = "orders" if orders else "rest"
+        reach = faults.reach(self.venue, channel, now_ns)
+        if reach is Reach.BLACKHOLE:
+            await asyncio.sleep(_HANG_S)
+        if reach is not Reach.OPEN or not faults.on_in(self.venue, channel, text, now_ns):
             return _no_answer(request)
-        answer = self.front.http(asked, now_ns)
-        self.front.tick(now_ns)
+        if instead := faults.answer(self.venue, channel, text, now_ns, "in"):
+            return web.Response(status=instead.status, text=instead.body, content_type="text/html")
+        answer = self.front.http(asked, server.world.time_at(self.venue, now_ns))
+        self.front.tick(server.world.time_at(self.venue, now_ns))
         self.deliver()
-        action = faults.on_out(self.venue, answer.channel, text + answer.body.decode(errors="replace"), now_ns)
+        body = faults.rewritten(self.venue, answer.channel, answer.body.decode(errors="replace"), now_ns)
+        action = faults.on_out(self.venue, answer.channel, text + body, now_ns)
         if not action.copies:
             return _no_answer(request)
         if action.not_before_ns > now_ns:
             await asyncio.sleep((action.not_before_ns - now_ns) / 1e9)
+        if instead := faults.answer(self.venue, answer.channel, text, now_ns, "out"):
+            return web.Response(status=instead.status, text=instead.body, content_type="text/html")
         return web.Response(
-            status=answer.status, body=answer.body, headers=answer.headers, content_type=answer.content_type
+            status=answer.status, body=body.encode(), headers=answer.headers, content_type=answer.content_type
         )
 
     async def _websocket(
         self, request: web.Request, path: str, query: str, headers: dict[str, str], remote: str
     ) -> web.StreamResponse:
         server = self._server
+        if not await self._reachable(request):
+            return _no_answer(request)
         conn = next(server.conn_ids)
-        accepted = self.front.connect(conn, path, query, headers, remote, server.clock.now_ns())
+        accepted = self.front.connect(conn, path, query, headers, remote, self._now_ns())
         if accepted is not True:
             if accepted is False:
                 return web.Response(status=404)
@@ -177,18 +199,32 @@ class _VenueServer:
             self.connections.pop(conn, None)
             if writer is not None:
                 writer.cancel()
-            self.front.closed(conn, server.clock.now_ns())
+            self.front.closed(conn, self._now_ns())
         return connection.socket
+
+    async def _reachable(self, request: web.Request) -> bool:
+        """Whether a new connection may be had. Its channel is not known before it speaks, so only faults of a whole
+        venue count."""
+        reach = self._server.world.faults.reach(self.venue, "", self._server.clock.now_ns())
+        if reach is Reach.BLACKHOLE:
+            await asyncio.sleep(_HANG_S)
+        return reach is Reach.OPEN
+
+    def _now_ns(self) -> int:
+        """What the venue's own clock says."""
+        return self._server.world.time_at(self.venue, self._server.clock.now_ns())
 
     async def _read(self, conn: int, connection: _Connection) -> None:
         front, server = self.front, self._server
         async for message in connection.socket:
-            now_ns = server.clock.now_ns()
+            faults, now_ns = server.world.faults, self._now_ns()
             if message.type is WSMsgType.TEXT:
-                if not server.world.faults.on_in(self.venue, front.channel_of(conn), message.data, now_ns):
+                if not faults.on_in(self.venue, front.channel_of(conn), message.data, server.clock.now_ns()):
                     continue
                 front.message(conn, message.data, now_ns)
                 front.tick(now_ns)
+            elif faults.reach(self.venue, front.channel_of(conn), server.clock.now_ns()) is Reach.BLACKHOLE:
+                continue
             elif message.type is WSMsgType.PING:
                 await connection.socket.pong(message.data)
                 front.ping(conn, bytes(message.data), now_ns)

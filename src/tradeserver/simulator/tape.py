@@ -139,6 +139,10 @@ class TapeBook:
     def remove(self, resting: Resting) -> None:
         """A client's order is gone."""
 
+    def participants(self) -> list[Resting]:
+        """None: the recording is not to be changed."""
+        return []
+
     def offered(self, side: Side) -> Iterator[BookLevel]:
         """What a taker finds, best first."""
         half = self._sides[side]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Final
 
 from tradeserver.simulator.accounts import Account, Fees
@@ -16,10 +17,11 @@ from tradeserver.simulator.config import SimConfig, VenueConfig
 from tradeserver.simulator.exchange import Exchange
 from tradeserver.simulator.faults import Faults
 from tradeserver.simulator.front import Front
+from tradeserver.simulator.happenings import happen
 from tradeserver.simulator.kucoin.front import KucoinFront
 from tradeserver.simulator.market import Market
 from tradeserver.simulator.playback import Feed, Playback
-from tradeserver.simulator.types import Status
+from tradeserver.simulator.types import Order, Status
 
 FIRST_ID: Final = 1_000_000
 TICK_NS: Final = 10_000_000
@@ -82,17 +84,37 @@ class World:
             venue: _FRONTS[venue](self.exchanges[venue], self.faults, settings, random.Random(f"{config.seed} {venue}"))
             for venue, settings in config.venues.items()
         }
+        for exchange in self.exchanges.values():
+            exchange.share = self._share_of(exchange.venue)
         self._next_tick_ns = 0
 
     def step(self, now_ns: int) -> None:
         """Whatever is due: the market, the recordings, time-outs, and each front's publishing."""
+        for exchange in self.exchanges.values():
+            exchange.offset_ns = self.faults.skew_ns(exchange.venue, now_ns)
+        for fault in self.faults.moments(now_ns):
+            happen(fault, self, now_ns)
         self.market.advance(now_ns)
         self.playback.advance(now_ns)
-        for exchange in self.exchanges.values():
-            exchange.tick(now_ns)
-        for front in self.fronts.values():
-            front.tick(now_ns)
+        self.settle(now_ns)
         self._next_tick_ns = now_ns + TICK_NS
+
+    def settle(self, now_ns: int) -> None:
+        """Time-outs, and each front's publishing: behind anything that happened at an exchange."""
+        for venue, exchange in self.exchanges.items():
+            exchange.tick(self.time_at(venue, now_ns))
+        for venue, front in self.fronts.items():
+            front.tick(self.time_at(venue, now_ns))
+
+    def time_at(self, venue: str, now_ns: int) -> int:
+        """What that venue's clock says: for its front, whatever comes in."""
+        return now_ns + self.exchanges[venue].offset_ns
+
+    def _share_of(self, venue: str) -> Callable[[Order, int], Decimal]:
+        def share(order: Order, now_ns: int) -> Decimal:
+            return self.faults.share(venue, f"{order.symbol} {order.side.value} {order.client_id}", now_ns)
+
+        return share
 
     def next_due(self) -> int:
         """When `step` wants to be called next, at the latest."""

@@ -22,7 +22,7 @@ from tradeserver.simulator.binance.ticket import ORDER_NAMES
 from tradeserver.simulator.binance.trading import Trading
 from tradeserver.simulator.config import VenueConfig
 from tradeserver.simulator.exchange import Exchange
-from tradeserver.simulator.faults import Faults
+from tradeserver.simulator.faults import Faults, Refusal
 from tradeserver.simulator.history import History
 from tradeserver.wire import binance as wire
 
@@ -105,7 +105,10 @@ class Calls:
             account = who(call.needs) if call.needs else None
             if call.counts:
                 self._fail(params, now_ns)
-            return call.run(Ask(params, now_ns, unit, account))
+            result = call.run(Ask(params, now_ns, unit, account))
+            if call.counts:
+                self._think_again(params, now_ns)
+            return result
         except errors.Refused:
             if call.free:
                 address.charge(weight, now_ns)
@@ -113,10 +116,25 @@ class Calls:
 
     def _fail(self, params: Params, now_ns: int) -> None:
         """Refuse a placement if the operator's faults say so."""
-        refusal = self._faults.refusal("binance", str(params), now_ns)
-        if refusal is not None:
-            code = int(refusal.code)
-            raise errors.Refused(code, refusal.msg or errors.TEXTS.get(code, "Refused."), errors.STATUSES.get(code, 0))
+        _raise(self._faults.refusal("binance", str(params), now_ns))
+
+    def _think_again(self, params: Params, now_ns: int) -> None:
+        """Answer a placement that was carried out with an error if the operator's faults say so."""
+        _raise(self._faults.afterthought("binance", str(params), now_ns))
+
+    def throttle(self, until_ns: int) -> None:
+        """429 to every address until then."""
+        for address in self._addresses.values():
+            address.throttle(until_ns)
+
+    def ban(self, until_ns: int) -> None:
+        """418 to every address until then."""
+        for address in self._addresses.values():
+            address.ban(until_ns)
+
+    def escalations(self) -> int:
+        """Bans that addresses have earned."""
+        return sum(address.escalations for address in self._addresses.values())
 
     def order_counts(self, account: Account, now_ns: int) -> list[wire.RateLimit]:
         return order_rows(self.limits, self.counts[account.name].counts(now_ns))
@@ -192,6 +210,12 @@ def _names(text: str) -> frozenset[str]:
 
 def _is(weight: int) -> Callable[[Params], int]:
     return lambda params: weight
+
+
+def _raise(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        code = int(refusal.code)
+        raise errors.Refused(code, refusal.msg or errors.TEXTS.get(code, "Refused."), errors.STATUSES.get(code, 0))
 
 
 def _depth_weight(params: Params) -> int:

@@ -89,6 +89,18 @@ class BinanceFront:
         self.outgoing += self._streams.shutdown(now_ns)
         self.outgoing += self._api.shutdown(now_ns)
 
+    def throttle(self, until_ns: int, now_ns: int) -> None:
+        self._calls.throttle(until_ns)
+
+    def ban(self, until_ns: int) -> None:
+        self._calls.ban(until_ns)
+
+    def expire(self, now_ns: int) -> None:
+        self.outgoing += self._api.expire(now_ns)
+
+    def escalations(self) -> int:
+        return self._calls.escalations()
+
     def _started(self, now_ns: int) -> None:
         if self._streams.reading():
             self._exchange.subscribed(now_ns)

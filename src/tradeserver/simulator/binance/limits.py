@@ -55,6 +55,7 @@ class Address:
         self._refused = 0
         self._banned_until_ns = 0
         self._ban_ns = FIRST_BAN_NS
+        self.escalations = 0  # bans that this address has earned
 
     def used(self, now_ns: int) -> int:
         return self._weight.count(now_ns)
@@ -74,6 +75,15 @@ class Address:
             self._refused = 0
             raise errors.weight_exceeded(self._rules.request_weight_1m, self._limited_until_ns)
 
+    def throttle(self, until_ns: int) -> None:
+        """Refuse with 429 until then, whatever was used (a fault)."""
+        self._limited_until_ns = max(self._limited_until_ns, until_ns)
+        self._refused = 0
+
+    def ban(self, until_ns: int) -> None:
+        """Refuse with 418 until then (a fault)."""
+        self._banned_until_ns = max(self._banned_until_ns, until_ns)
+
     def charge(self, weight: int, now_ns: int) -> None:
         self._weight.add(weight, now_ns)
 
@@ -86,6 +96,7 @@ class Address:
         self._refused += 1
         if self._refused >= self._ban_after:
             self._banned_until_ns = now_ns + self._ban_ns
+            self.escalations += 1
             self._ban_ns = min(2 * self._ban_ns, LONGEST_BAN_NS)
             self._refused = 0
             raise errors.banned(self._banned_until_ns)

@@ -285,6 +285,14 @@ class WsApi:
         event = wire.EventStreamTerminated(event_time=now_ns // connection.unit)
         self._after.append((connection.conn, _wrapped(subscription.number, event)))
 
+    def expire(self, now_ns: int) -> list[Outgoing]:
+        """{"subscriptionId":0,"event":{"e":"eventStreamTerminated","E":1728973001334}} to every subscription."""
+        for connection in self._connections.values():
+            for subscription in list(connection.subscriptions.values()):
+                self._terminate(connection, subscription, now_ns)
+        after, self._after = self._after, []
+        return after
+
     def publish(self, event: UserEvent) -> list[Outgoing]:
         """{"subscriptionId":0,"event":{"e":"executionReport",..}} to every subscription of the account."""
         account, make = event

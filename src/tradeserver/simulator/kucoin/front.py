@@ -37,6 +37,7 @@ class KucoinFront:
         self._ping_interval_ms = settings.ping_interval_ms or PING_INTERVAL_MS
         public = Public(exchange, self._history, settings.rates)
         clients, pools = Clients(exchange), Pools(settings.limits)
+        self._pools = pools
         self._tokens = Tokens(f"{rng.getrandbits(128):032x}")
         self._trading = Trading(exchange, faults, rng)
         self._publisher = Publisher(exchange, self._history, public)
@@ -107,6 +108,26 @@ class KucoinFront:
         if conn in self._entry:
             return "orders"
         return "user" if self._push.is_private(conn) else "market"
+
+    def throttle(self, until_ns: int, now_ns: int) -> None:
+        """429000 from every pool."""
+        self._pools.block(until_ns)
+
+    def ban(self, until_ns: int) -> None:
+        """This venue has no such word; the language does not offer it."""
+        raise NotImplementedError("KuCoin bans nobody in its own words")
+
+    def shutdown(self, now_ns: int) -> None:
+        """This venue says no goodbye; the language does not offer it."""
+        raise NotImplementedError("KuCoin announces no shutdown")
+
+    def expire(self, now_ns: int) -> None:
+        """{"type":"error","code":401,"data":"token is expired"}, then the close."""
+        self.outgoing += self._push.expire()
+
+    def escalations(self) -> int:
+        """Nobody is banned here."""
+        return 0
 
     def _publish(self, now_ns: int) -> None:
         """Everything that the exchange did since the last time, to whom it concerns."""

@@ -29,12 +29,19 @@ class Pool:
         self.limit = limit
         self._since_ns = 0
         self._used = 0
+        self._blocked_until_ns = 0
+
+    def block(self, until_ns: int) -> None:
+        """Refuse with 429000 until then, whatever was used (a fault)."""
+        self._blocked_until_ns = max(self._blocked_until_ns, until_ns)
 
     def charge(self, weight: int, now_ns: int) -> None:
         """Count `weight`, or refuse with 429000."""
         if now_ns - self._since_ns >= PERIOD_NS:
             self._since_ns = now_ns
             self._used = 0
+        if now_ns < self._blocked_until_ns:
+            self._since_ns, self._used = self._blocked_until_ns - PERIOD_NS, self.limit
         if self._used + weight > self.limit:
             raise errors.too_many_requests()
         self._used += weight
@@ -63,6 +70,11 @@ class Pools:
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
         self._pools: dict[tuple[str, str], Pool] = {}
+
+    def block(self, until_ns: int) -> None:
+        """Every quota in use is used up until then."""
+        for pool in self._pools.values():
+            pool.block(until_ns)
 
     def pool(self, name: str, who: str) -> Pool:
         """`who` is an account or an address."""

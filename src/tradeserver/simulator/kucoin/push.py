@@ -186,6 +186,11 @@ class Push:
                 frames.append((session.conn, Close(1000, "token expired")))
         return frames
 
+    def expire(self) -> list[Outgoing]:
+        """End every private session as if its token had run out (a fault)."""
+        private = [session for session in self._sessions.values() if session.private and not session.closing]
+        return [frame for session in private for frame in self._close(session, 401, "token is expired")]
+
     def _close(self, session: Session, code: int, text: str) -> list[Outgoing]:
         session.closing = True
         return [(session.conn, _text(wire.ErrorFrame(code=code, data=text))), (session.conn, Close(1000, text))]

@@ -127,7 +127,11 @@ class Trading:
         refusal = self._faults.refusal("kucoin", str(body), now_ns)
         if refusal is not None:
             raise errors.Refused(refusal.code, refusal.msg or "Refused.")
-        return self._submit(account, read_ticket(body, now_ns), now_ns)
+        order = self._submit(account, read_ticket(body, now_ns), now_ns)
+        second = self._faults.afterthought("kucoin", str(body), now_ns)
+        if second is not None:
+            raise errors.Refused(second.code, second.msg or "Refused.")
+        return order
 
     def _submit(self, account: Account, ticket: Ticket, now_ns: int) -> Order:
         symbol = self.symbol(ticket.symbol)
