@@ -77,6 +77,17 @@ def test_a_refused_connection_is_not_sent() -> None:
     uvloop.run(main())
 
 
+def test_after_the_end_nothing_is_sent_and_nothing_breaks() -> None:
+    async def main() -> None:
+        async with serving(mirror) as url:
+            http = HttpClient()
+            await http.close()
+            with pytest.raises(NotSentError, match="shut down"):
+                await http.request("GET", url, {}, b"", SECOND)
+
+    uvloop.run(main())
+
+
 def test_a_tls_handshake_that_fails_is_not_sent() -> None:
     async def main() -> None:
         async with serving(mirror) as url, client() as http:

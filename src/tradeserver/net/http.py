@@ -57,6 +57,8 @@ class HttpClient:
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_ns: int) -> Answer:
         """Send one request and read the whole answer. Raises NotSentError or NoAnswerError with one line of reason."""
+        if self._session.closed:
+            raise NotSentError("shut down")
         if self._under_way >= self._limits.concurrency + self._limits.backlog:
             raise NotSentError("too many requests waiting")
         self._under_way += 1
@@ -91,7 +93,7 @@ class HttpClient:
             return response.status, {k.lower(): v for k, v in response.headers.items()}, b"".join(parts)
 
     async def close(self) -> None:
-        """Drop every connection; requests under way end with NoAnswerError or NotSentError."""
+        """Drop every connection; requests under way end with NoAnswerError or NotSentError, later ones are not sent."""
         await self._session.close()
 
 
