@@ -84,13 +84,18 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 
 
 def relayed(
-    state: Path, sinks: list[Sink], until: Callable[[], bool], log: Log | None = None, drain_s: float = 5
+    state: Path,
+    sinks: list[Sink],
+    until: Callable[[], bool],
+    log: Log | None = None,
+    drain_s: float = 5,
+    lost_s: float = 1,
 ) -> None:
     """Run a relay until something is so, then stop it in order."""
 
     async def main() -> None:
         relay = Relay(state, sinks, log or Log("t", io.StringIO()))
-        task = asyncio.create_task(relay.run(drain_s))
+        task = asyncio.create_task(relay.run(drain_s, lost_s))
         async with asyncio.timeout(10):
             while not until():
                 assert not task.done()
@@ -139,6 +144,15 @@ def test_a_sink_that_fails_catches_up_and_holds_up_nobody(tmp_path: Path, writer
     assert events.count("relay_sink_back") == 1
     assert "relay_sink_failed" in events
     assert "relay_undelivered" in events, "the one with the bug is named at the end"
+
+
+def test_a_sink_that_is_down_holds_up_the_end_only_briefly(tmp_path: Path, writer: Writer) -> None:
+    down, out = Moody(1_000_000), io.StringIO()
+    log = Log("t", out)
+    writer.write(10)
+    relayed(tmp_path, [down], lambda: down.refusals < 1_000_000, log, drain_s=60, lost_s=0.05)  # bounded by 10 s
+    log.close()
+    assert "relay_undelivered" in out.getvalue()
 
 
 def test_a_sink_from_another_state_directory_is_refused(tmp_path: Path, writer: Writer) -> None:

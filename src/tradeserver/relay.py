@@ -38,6 +38,7 @@ from tradeserver.services.store import Store, StoreError
 POLL_S: Final = 0.02
 SAVE_S: Final = 0.5
 DRAIN_S: Final = 8.0  # less than the daemon waits for us
+LOST_S: Final = 1.0  # for a sink that was down already when we were told to stop: it will hardly come back just now
 SILENCE_S: Final = 5.0
 REMIND_S: Final = 60.0
 BATCH: Final = 1_000
@@ -169,6 +170,7 @@ class Relay:
         self._log = log
         self._watched = watched
         self._stopping = asyncio.Event()
+        self._lost: set[str] = set()  # sinks that are down
         self._lock = Lock(layout.relay_lock(state))
         self._positions = Positions(layout.relay_positions(state), [sink.name for sink in sinks])
 
@@ -176,8 +178,10 @@ class Relay:
         """Deliver what the log holds, then end."""
         self._stopping.set()
 
-    async def run(self, drain_s: float = DRAIN_S) -> None:
-        """Until `stop`. What a sink could not take within `drain_s` after it is left to the next relay."""
+    async def run(self, drain_s: float = DRAIN_S, lost_s: float = LOST_S) -> None:
+        """Until `stop`. What a sink could not take within `drain_s` after it (`lost_s` where it is down) is left to the
+        next relay.
+        """
         if not await self._take_lock():
             return
         self._log.put("info", "relay_started", sinks=[sink.name for sink in self._sinks])
@@ -187,8 +191,11 @@ class Relay:
         workers = {asyncio.create_task(self._drive(sink)): sink.name for sink in self._sinks}
         try:
             await self._stopping.wait()
-            _, late = await asyncio.wait(workers, timeout=drain_s)
-            for task in late:
+            _, late = await asyncio.wait(workers, timeout=min(lost_s, drain_s))
+            slow = {task for task in late if workers[task] not in self._lost}
+            if slow:
+                await asyncio.wait(slow, timeout=max(0.0, drain_s - lost_s))
+            for task in (task for task in late if not task.done()):
                 self._log.put("warning", "relay_undelivered", sink=workers[task], at=self._positions[workers[task]])
         finally:
             for task in (*workers, *helpers):
@@ -221,6 +228,7 @@ class Relay:
                 self._log.put("error", "relay_sink_failed", sink=sink.name, exc_info=error)
             finally:
                 await sink.close()
+            self._lost.add(sink.name)
             # Once told to stop, go on trying at a steady pace: `run` bounds the time.
             await asyncio.sleep(backoff.next_s()) if self._stopping.is_set() else await self._pause(backoff.next_s())
 
@@ -240,6 +248,7 @@ class Relay:
                     self._positions.note(sink.name, batch[-1][0])
                 if backoff.failures:  # only now does it work again: it has taken something, or has everything
                     backoff.reset()
+                    self._lost.discard(sink.name)
                     self._log.put("info", "relay_sink_back", sink=sink.name, continues_after=position)
                 if not batch:
                     if stopping:
