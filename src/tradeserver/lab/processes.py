@@ -133,13 +133,19 @@ class Simulator:
     """`tradeserver simulate` as a child. `urls` is its ready line."""
 
     def __init__(self, folder: Path, words: Sequence[str] = (), patience_s: float = 20.0) -> None:
-        self.child = Child("simulator", tradeserver("simulate", *words), folder / "simulator.log")
-        self.urls = self._ready(patience_s)
+        log = folder / "simulator.log"
+        self._begin = log.stat().st_size if log.exists() else 0  # of this one's output, where there was another before
+        self.child = Child("simulator", tradeserver("simulate", *words), log)
+        try:
+            self.urls = self._ready(patience_s)
+        except BaseException:
+            self.child.stop()
+            raise
 
     def _ready(self, patience_s: float) -> dict[str, Any]:
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
-            for line in self.child.log.read_text("utf-8", "replace").splitlines():
+            for line in self.child.log.read_bytes()[self._begin :].decode("utf-8", "replace").splitlines():
                 if line.startswith("{") and '"ready"' in line:
                     found: dict[str, Any] = json.loads(line)
                     return found
