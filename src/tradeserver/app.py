@@ -71,6 +71,7 @@ def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
         market=config.market,
         risk=config.risk,
         execution=config.execution,
+        breakers=config.breakers,
         wal_hedge_only_ns=config.wal.hedge_only_s * SECOND_NS,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.commands import Command, QueryOpenOrders, RequestAccount, SubmitOrder
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import (
@@ -71,6 +72,7 @@ class Kit:
             market=MarketLimits(),
             risk=self.limits,
             execution=changes.get("execution", ExecutionPolicy()),
+            breakers=changes.get("breakers", BreakerLimits(one_sided_limit=0, crash_limit=0)),
         )
         self.fees = {
             "binance": Fees(D("0.001"), D("0.001"), Charged.RECEIVED),

@@ -12,6 +12,7 @@ from random import Random
 import msgspec
 from desk_kit import MS, START, SYMBOL, VENUES, instrument
 
+from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.commands import (
     Command,
     QueryFills,
@@ -75,6 +76,7 @@ def engine(start_s: int) -> Engine:
         market=MarketLimits(),
         risk=LIMITS,
         execution=ExecutionPolicy(),
+        breakers=BreakerLimits(one_sided_limit=0, crash_limit=0),  # faults make them trip: a world that goes on
     )
 
 
@@ -381,14 +383,14 @@ class World:
             return
         if self.faults and self.dice.random() < 0.06:
             return  # its bytes left and never arrived
-        delay = self._delay()
+        delay, sure = self._delay(), False
         if self.faults and self.dice.random() < 0.03:
             delay = self.dice.uniform(2000, 12_000)
         elif self.very_late and self.dice.random() < 0.2:
-            delay = self.dice.uniform(21_000, 35_000)
-        self.later(delay, lambda: self._arrived(venue, command))
+            delay, sure = self.dice.uniform(21_000, 35_000), True  # nobody will ask any more: the stream must tell
+        self.later(delay, lambda: self._arrived(venue, command, sure))
 
-    def _arrived(self, venue: ToyVenue, command: SubmitOrder) -> Sequence[Event]:
+    def _arrived(self, venue: ToyVenue, command: SubmitOrder, sure: bool) -> Sequence[Event]:
         order = venue.arrive(command, self.ts)
         who = {"ts": self.ts, "venue": venue.name, "client_id": command.client_id}
         if order.rejected:
@@ -399,7 +401,7 @@ class World:
         else:
             self._say(venue, "orders", OrderAccepted(**who, venue_order_id=order.order_id))
         for fill in order.fills:
-            self._say(venue, "user", venue.streamed(fill))
+            self._say(venue, "user", venue.streamed(fill), sure=sure)
         closed = OrderClosed(
             **who, ending=order.ending, executed=order.executed, venue_order_id=order.order_id, reason="IOC"
         )
@@ -410,14 +412,16 @@ class World:
             )
         return ()
 
-    def _say(self, venue: ToyVenue, channel: str, event: Event) -> None:
-        """By stream: lost when the link goes, and now and then without that; sometimes doubled."""
+    def _say(self, venue: ToyVenue, channel: str, event: Event, *, sure: bool = False) -> None:
+        """By stream: lost when the link goes, and now and then without that; sometimes doubled. Or kept until heard."""
         life = self._life
 
         def deliver() -> Sequence[Event]:
+            if sure and not venue.up[channel]:
+                self.later(500, deliver)
             return [_stamped(event, self.ts)] if venue.up[channel] and life == self._life else ()
 
-        if not self.faults or self.dice.random() > 0.03:
+        if sure or not self.faults or self.dice.random() > 0.03:
             self.later(self._delay(), deliver)
         if self.faults and self.dice.random() < 0.1:
             self.later(self._delay() * 3, deliver)

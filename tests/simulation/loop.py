@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.commands import Command
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import Event, Operator, RunBegan, Trust
@@ -331,6 +332,7 @@ def make_engine(symbols: Sequence[str], params: CrossArbParams | None, mode: str
         market=MarketLimits(),
         risk=RiskLimits(),
         execution=ExecutionPolicy(),
+        breakers=BreakerLimits(one_sided_limit=0, crash_limit=0),  # faults make them trip: a world that goes on
     )
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, MinLen
 from pydantic import StringConstraints
 
+from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.risk import RiskLimits
@@ -140,6 +141,7 @@ class Config:
     strategies: tuple[StrategyChoice, ...] = ()
     risk: RiskLimits = field(default_factory=RiskLimits)
     execution: ExecutionPolicy = field(default_factory=ExecutionPolicy)
+    breakers: BreakerLimits = field(default_factory=BreakerLimits)
     market: MarketLimits = field(default_factory=MarketLimits)
     sockets: SocketSettings = field(default_factory=SocketSettings)
     wal: WalSettings = field(default_factory=WalSettings)

@@ -24,13 +24,28 @@ from tradeserver.core.types import ZERO, Instrument, Side
 class Arbitrage:
     """See the module."""
 
-    __slots__ = ("attempts", "next_hedge", "opened", "orders", "paged", "residual", "rung", "unhedged_since")
+    __slots__ = (
+        "_exposed",
+        "_exposed_ts",
+        "attempts",
+        "exposure_quote_s",
+        "next_hedge",
+        "opened",
+        "orders",
+        "paged",
+        "residual",
+        "rung",
+        "unhedged_since",
+    )
 
     def __init__(self, opened: ArbitrageOpened) -> None:
         self.opened = opened
         self.orders: dict[str, Order] = {}
         self.attempts: dict[int, int] = {}  # leg -> attempts made
         self.rung = 0
+        self.exposure_quote_s = 0.0  # what the fills left exposed, in quote, times the seconds that it stood
+        self._exposed = 0.0
+        self._exposed_ts = 0
         self.residual = ZERO  # base carried away at the close
         self.next_hedge = 0
         self.unhedged_since = 0
@@ -43,6 +58,19 @@ class Arbitrage:
 
     def image(self) -> ArbitrageImage:
         return ArbitrageImage(self.opened, tuple(o.image() for o in self.orders.values()), self.rung, self.residual)
+
+    def measure(self, ts: int) -> None:
+        """From `ts` on what the fills leave is exposed, at the plan's price; what stood until now is added up."""
+        point = sum((order.net_base() for order in self.orders.values()), ZERO)
+        exposed = abs(float(point * self.opened.legs[0].expected_price)) if point else 0.0
+        if exposed != self._exposed:  # only then: how often it is looked at changes no sum
+            self.exposure_quote_s = self.exposure_until(ts)
+            self._exposed = exposed
+            self._exposed_ts = ts
+
+    def exposure_until(self, ts: int) -> float:
+        """All of it up to `ts`, quote times seconds."""
+        return self.exposure_quote_s + self._exposed * (ts - self._exposed_ts) / 1e9
 
     @property
     def live(self) -> bool:

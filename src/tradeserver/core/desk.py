@@ -7,6 +7,7 @@ venues. `records` and `commands` are the step's output; `ts` is its time.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -33,6 +34,7 @@ from tradeserver.core.records import (
     OrderSubmitted,
     Record,
     RunStarted,
+    RunStopped,
     Severity,
     StateChanged,
 )
@@ -40,6 +42,7 @@ from tradeserver.core.states import States
 from tradeserver.core.types import ZERO, Fees, Key, Side
 
 CLOSED_KEPT: Final = 100
+HISTORY_KEPT: Final = 64
 """Closed arbitrages that a late fill may open again. They are written into every checkpoint."""
 
 
@@ -56,6 +59,9 @@ class Desk:
         self.arbitrages: dict[int, Arbitrage] = {}  # open ones
         self.next_arbitrage = 1
         self.last_start_s = 0  # of the latest run in the log
+        self.one_sided: deque[tuple[int, str]] = deque(maxlen=HISTORY_KEPT)  # (when, strategy)
+        self.running = False  # a run has begun and not ended in order
+        self.crashes: deque[int] = deque(maxlen=HISTORY_KEPT)  # when runs began after one that did not
         self.dust: dict[str, Decimal] = {}  # asset -> residue carried from closed arbitrages
         self.fees: dict[Key, Fees] = {}
         self.taker_bps: dict[Key, float] = {}
@@ -69,6 +75,7 @@ class Desk:
             FillBooked: self._filled,
             CommissionCorrected: self._corrected,
             RunStarted: self._started,
+            RunStopped: self._stopped,
             ArbitrageOpened: self._opened,
             HedgeDecided: self._hedged,
             ArbitrageClosed: self._closed_one,
@@ -106,6 +113,12 @@ class Desk:
     def _started(self, record: RunStarted) -> None:
         run = parse(record.run.ljust(LENGTH, "0"))
         self.last_start_s = max(self.last_start_s, run.start_s if run else 0)
+        if self.running:
+            self.crashes.append(record.ts)
+        self.running = True
+
+    def _stopped(self, record: RunStopped) -> None:
+        self.running = False
 
     def _submitted(self, record: OrderSubmitted) -> None:
         order = self.orders.apply_submitted(record)
@@ -162,6 +175,8 @@ class Desk:
         if arbitrage is None:
             return
         arbitrage.residual = record.residual_base
+        if record.one_sided:
+            self.one_sided.append((record.ts, record.strategy))
         self._carry(record.base, record.residual_base + arbitrage.opened.carried)
         self._closed[record.arbitrage] = arbitrage
         if len(self._closed) > CLOSED_KEPT:
@@ -206,6 +221,9 @@ class Desk:
             dust=dict(self.dust),
             closed=tuple(a.image() for a in self._closed.values()),
             last_start_s=self.last_start_s,
+            one_sided=tuple(self.one_sided),
+            running=self.running,
+            crashes=tuple(self.crashes),
         )
 
     def _load(self, record: Checkpoint) -> None:
@@ -220,6 +238,9 @@ class Desk:
         self.ledger.fees = dict(record.fees)
         self.dust = dict(record.dust)
         self.last_start_s = record.last_start_s
+        self.one_sided.extend(record.one_sided)
+        self.running = record.running
+        self.crashes.extend(record.crashes)
         self.orders.load_fill_keys(record.fill_keys)
         for state in record.states:
             self.states.apply(state)

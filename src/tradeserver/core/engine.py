@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from tradeserver.core.breaker import BreakerLimits, Breakers
 from tradeserver.core.commands import Command, RequestSnapshot
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import (
@@ -64,6 +65,7 @@ from tradeserver.core.vitals import VitalSigns
 
 SECOND_NS: Final = 1_000_000_000
 MS: Final = 1_000_000
+CRASH_WINDOW_NS: Final = 600 * SECOND_NS
 
 
 class Engine:
@@ -79,6 +81,7 @@ class Engine:
         market: MarketLimits,
         risk: RiskLimits,
         execution: ExecutionPolicy,
+        breakers: BreakerLimits | None = None,
         wal_hedge_only_ns: int = 60 * SECOND_NS,
     ) -> None:
         self.market = Market(market)
@@ -87,10 +90,12 @@ class Engine:
         self.symbols = tuple(symbols)
         self.readiness = Readiness(self.desk, venues)
         self.fates = Fates(self.desk, execution.answer_timeout_ms * MS, execution.unknown_bound_ms * MS)
-        self.execution = Execution(self.desk, risk, execution, self.readiness)
+        breakers = breakers or BreakerLimits()
+        self.execution = Execution(self.desk, risk, execution, self.readiness, Breakers(self.desk, breakers))
         self.vitals = VitalSigns(self.desk, self.readiness)
         self._operator = OperatorDesk(self.desk)
         self._view = View(self.market, self.desk.taker_bps)
+        self._crash_limit = breakers.crash_limit
         self._wal_hedge_only_ns = wal_hedge_only_ns
         self._halt_at = 0  # when the WAL has failed: the end of hedging
         self._strategies: dict[Key, list[Strategy]] = {}
@@ -222,7 +227,20 @@ class Engine:
                 f"The clock stands {event.clock_behind_ns / 1e9:.1f} s behind the log; nothing is opened. "
                 "Set it right, then: latch clear --reason clock.",
             )
+        self._count_crashes()
         self.fates.doubt_all("restart")
+
+    def _count_crashes(self) -> None:
+        """A run that keeps ending out of order trades no more until a person has looked; it reconciles and hedges."""
+        recent = [ts for ts in self.desk.crashes if self.desk.ts - ts < CRASH_WINDOW_NS]
+        if not self._crash_limit or len(recent) < self._crash_limit or self.desk.states.has("global", "crashes"):
+            return
+        self._set_state(TradingState.NO_NEW, "crashes")
+        self.desk.alert(
+            Severity.CRITICAL,
+            "CRASHES",
+            f"{len(recent)} crashes in ten minutes: nothing new is opened. Read the log, then: clear crashes.",
+        )
 
     def _on_tick(self, event: Tick) -> None:
         desk = self.desk

@@ -17,6 +17,7 @@ from annotated_types import Ge, Gt
 
 from tradeserver.core import hedging, risk
 from tradeserver.core.arbitrage import Arbitrage, far_end, near_end
+from tradeserver.core.breaker import Breakers
 from tradeserver.core.commands import SubmitOrder
 from tradeserver.core.desk import Desk
 from tradeserver.core.hedging import HedgePolicy
@@ -68,7 +69,9 @@ class ExecutionPolicy:
 class Execution:
     """See the module."""
 
-    def __init__(self, desk: Desk, limits: RiskLimits, policy: ExecutionPolicy, readiness: Readiness) -> None:
+    def __init__(
+        self, desk: Desk, limits: RiskLimits, policy: ExecutionPolicy, readiness: Readiness, breakers: Breakers
+    ) -> None:
         self._desk = desk
         self._limits = limits
         self._policy = policy
@@ -79,6 +82,7 @@ class Execution:
             min_notional=policy.hedge_min_notional,
         )
         self._readiness = readiness
+        self._breakers = breakers
         self._recent: deque[int] = deque()  # stamps of opening orders within the last second
         self._cool_until: dict[tuple[str, str, str], int] = {}
 
@@ -262,6 +266,7 @@ class Execution:
         """One look at an open arbitrage: hedge what is certain, close what is over, wait for the rest."""
         desk = self._desk
         certain = near_end(arbitrage.interval())
+        arbitrage.measure(desk.ts)
         exposed = bool(certain) and not hedging.is_dust(desk, self._hedges, arbitrage, certain)
         if exposed:
             if not arbitrage.unhedged_since:
@@ -330,24 +335,25 @@ class Execution:
             outcome = Outcome.HEDGED
         else:
             outcome = Outcome.COMPLETED
-        desk.keep(
-            ArbitrageClosed(
-                ts=desk.ts,
-                arbitrage=opened.arbitrage,
-                strategy=opened.strategy,
-                base=opened.base,
-                quote=opened.quote,
-                outcome=outcome,
-                one_sided=arbitrage.one_sided,
-                quantity=min(filled, default=ZERO),
-                expected_edge=opened.expected_edge,
-                realised_edge=realised,
-                bridge=bridge,
-                residual_base=residual,
-                hedges=hedges,
-                duration_ns=desk.ts - opened.ts,
-            )
+        closed = ArbitrageClosed(
+            ts=desk.ts,
+            arbitrage=opened.arbitrage,
+            strategy=opened.strategy,
+            base=opened.base,
+            quote=opened.quote,
+            outcome=outcome,
+            one_sided=arbitrage.one_sided,
+            quantity=min(filled, default=ZERO),
+            expected_edge=opened.expected_edge,
+            realised_edge=realised,
+            bridge=bridge,
+            residual_base=residual,
+            hedges=hedges,
+            duration_ns=desk.ts - opened.ts,
+            exposure_quote_s=arbitrage.exposure_until(desk.ts),
         )
+        desk.keep(closed)
+        self._breakers.on_closed(closed, opened.legs[0].symbol)
         buy, sell = sorted(opened.legs, key=lambda leg: leg.side is Side.SELL)[:2]
         self._cool_until[buy.symbol, buy.venue, sell.venue] = desk.ts + self._policy.cool_off_ms * 1_000_000
 

@@ -59,7 +59,9 @@ class MarketLimits:
     stale_ms: Annotated[int, Gt(0)] = 1_500  # no depth update and no quote of the symbol for longer: STALE
     stall_ms: Annotated[int, Gt(0)] = 50  # a tick later than this: no connection is current
     crossed_ms: Annotated[int, Ge(0)] = 200  # best bid >= best ask for longer: CROSSED
-    own_ms: Annotated[int, Ge(0)] = 1_000  # what our orders reach for counts as taken so long, or until its level changes
+    own_ms: Annotated[int, Ge(0)] = (
+        1_000  # what our orders reach for counts as taken so long, or until its level changes
+    )
     levels_kept: Annotated[int, Ge(100)] = 10_000  # prices a side
 
 

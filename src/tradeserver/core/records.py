@@ -212,6 +212,7 @@ class ArbitrageClosed(Record, frozen=True, tag=True, kw_only=True):
     residual_base: Decimal
     hedges: int
     duration_ns: int
+    exposure_quote_s: float = 0.0  # what the fills left, at the plan's price, times the seconds that it stood
 
 
 class ExposureHeld(Record, frozen=True, tag=True, kw_only=True):
@@ -441,6 +442,9 @@ class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
     dust: dict[str, Decimal]  # asset -> residue carried
     closed: tuple[ArbitrageImage, ...] = ()  # the latest closed ones, oldest first: a late fill opens them again
     last_start_s: int = 0  # the latest start second in any client id
+    one_sided: tuple[tuple[int, str], ...] = ()  # (when, strategy) of the latest one-sided arbitrages
+    running: bool = False  # a run has begun and not ended in order
+    crashes: tuple[int, ...] = ()  # when runs began that followed one that did not end in order
 
 
 AnyRecord = (
