@@ -49,6 +49,8 @@ cool_off_ms = 0
 [risk]
 max_order_notional = 5000
 max_position_notional = 100000
+[breakers]
+one_sided_limit = 0
 """
 
 
