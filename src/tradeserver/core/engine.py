@@ -7,21 +7,24 @@ reads no clock: `event.ts` is now. Everything that recovery needs is a record; `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tradeserver.core.breaker import BreakerLimits, Breakers
 from tradeserver.core.commands import Command, RequestSnapshot
+from tradeserver.core.dead_man import DeadMan
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import (
     AccountSnapshot,
     BalanceChanged,
     BookInvalid,
     CancelRejected,
+    DeadManSet,
     Event,
     FeesLoaded,
     FillsListed,
     InstrumentsLoaded,
+    KillVerified,
     LinkDown,
     LinkUp,
     OpenOrdersListed,
@@ -46,8 +49,9 @@ from tradeserver.core.execution import Execution, ExecutionPolicy
 from tradeserver.core.fates import Fates
 from tradeserver.core.ids import ClientIds
 from tradeserver.core.intents import Sighting, Strategy, View
+from tradeserver.core.killswitch import KILL, KillSwitch, VenueSafety
 from tradeserver.core.market import Market, MarketLimits, SymbolMarket
-from tradeserver.core.operator import KILL, STOPPING, OperatorDesk
+from tradeserver.core.operator import GUARD, STOPPING, OperatorDesk
 from tradeserver.core.records import (
     BookChanged,
     Checkpoint,
@@ -83,6 +87,7 @@ class Engine:
         execution: ExecutionPolicy,
         breakers: BreakerLimits | None = None,
         wal_hedge_only_ns: int = 60 * SECOND_NS,
+        safety: Mapping[str, VenueSafety] | None = None,
     ) -> None:
         self.market = Market(market)
         self.desk = Desk(self.market, ids)
@@ -93,7 +98,11 @@ class Engine:
         breakers = breakers or BreakerLimits()
         self.execution = Execution(self.desk, risk, execution, self.readiness, Breakers(self.desk, breakers))
         self.vitals = VitalSigns(self.desk, self.readiness)
-        self._operator = OperatorDesk(self.desk)
+        safety = safety or {}
+        self.kills = KillSwitch(self.desk, self.readiness, self.symbols, safety)
+        timeouts = {venue: each.dead_man_s for venue, each in safety.items()}
+        self.dead_man = DeadMan(self.desk, self.readiness, self.symbols, timeouts)
+        self._operator = OperatorDesk(self.desk, self.kills)
         self._view = View(self.market, self.desk.taker_bps)
         self._crash_limit = breakers.crash_limit
         self._wal_hedge_only_ns = wal_hedge_only_ns
@@ -112,7 +121,7 @@ class Engine:
             OrderRejected: self.fates.on_rejected,
             OrderUncertain: self.fates.on_uncertain,
             OrderFilled: self._on_fill,
-            OrderClosed: self.fates.on_closed,
+            OrderClosed: self._on_closed,
             CancelRejected: self.fates.on_cancel_rejected,
             OrderStatus: self.fates.on_status,
             FillsListed: self._on_fills,
@@ -123,7 +132,9 @@ class Engine:
             FeesLoaded: self.readiness.on_fees,
             AccountSnapshot: self.readiness.on_account,
             BalanceChanged: self._on_balance,
-            OpenOrdersListed: self.readiness.on_open_orders,
+            OpenOrdersListed: self._on_open_orders,
+            DeadManSet: self.dead_man.on_set,
+            KillVerified: self.kills.on_verified,
             LinkUp: self._on_link_up,
             LinkDown: self._on_link_down,
             RateLimited: self._on_rate_limited,
@@ -217,6 +228,8 @@ class Engine:
         )
         if desk.states.has("global", STOPPING):
             self._set_state(TradingState.RUNNING, STOPPING)
+        if desk.states.has("global", GUARD):  # the shell says how it is in this run
+            self._set_state(TradingState.RUNNING, GUARD)
         if event.latched:
             self._set_state(TradingState.HALTED, KILL)
         if event.clock_behind_ns > SECOND_NS:
@@ -229,6 +242,7 @@ class Engine:
             )
         self._count_crashes()
         self.fates.doubt_all("restart")
+        self.kills.on_began()
 
     def _count_crashes(self) -> None:
         """A run that keeps ending out of order trades no more until a person has looked; it reconciles and hedges."""
@@ -264,6 +278,8 @@ class Engine:
         for number in desk.arbitrages:
             self.fates.touched[number] = None
         self._settle()
+        self.kills.advance()
+        self.dead_man.advance()
         self.vitals.on_tick(event)
 
     def _on_fill(self, event: OrderFilled) -> None:
@@ -279,6 +295,16 @@ class Engine:
     def _on_query_failed(self, event: QueryFailed) -> None:
         self.fates.on_failed(event)
         self.readiness.on_failed(event)
+        self.kills.on_failed(event)
+        self.dead_man.on_failed(event)
+
+    def _on_closed(self, event: OrderClosed) -> None:
+        self.fates.on_closed(event)
+        self.kills.on_closed(event)
+
+    def _on_open_orders(self, event: OpenOrdersListed) -> None:
+        self.readiness.on_open_orders(event)
+        self.kills.on_open_orders(event)
 
     def _on_balance(self, event: BalanceChanged) -> None:
         self.desk.ledger.reported[event.venue, event.asset] = event.balance
@@ -297,6 +323,7 @@ class Engine:
     def _on_rate_limited(self, event: RateLimited) -> None:
         """No new orders at a venue that throttles us; a ban also silences it (the session sends nothing)."""
         desk = self.desk
+        self.kills.on_limited(event)
         desk.keep(
             StateChanged(
                 ts=desk.ts,
@@ -328,6 +355,12 @@ class Engine:
             venue, name = symbol.key
             self.desk.commands.append(RequestSnapshot(venue=venue, symbol=name, reason=symbol.reason))
 
+    @property
+    def killed(self) -> bool:
+        """Whether everything is killed: the shell keeps the latch in step."""
+        halted = TradingState.HALTED
+        return any(e.scope == "global" and e.reason == KILL and e.state is halted for e in self.desk.states.entries())
+
     # ---- for the shell ---------------------------------------------------------------------------------------------
 
     def digest_state(self) -> bytes:
@@ -349,6 +382,8 @@ class Engine:
             self.desk.states.next_deadline(),
             self.vitals.next_deadline(),
             self.execution.next_deadline(),
+            self.kills.next_deadline(),
+            self.dead_man.next_deadline(),
             self._halt_at,
         )
         return min((d for d in deadlines if d), default=0)

@@ -1,35 +1,44 @@
 """A person's word: kill, pause, resume, clear. Each is recorded first, then becomes a trading state.
 
-`kill` halts its scope by a latch and asks the venues to cancel; with the argument "hedge" only orders that shrink
-exposure leave until no arbitrage is open, then it halts. `pause` stops new arbitrages in a scope, `resume` lifts that
-pause; a kill is lifted by `clear` alone. Whether the source may say it (NATS may kill and pause, never resume) is
-decided here too, in `ALLOWED`.
+`kill` halts its scope by a latch; what follows, cancels and the proof, is `core/killswitch.py`. With the argument
+"hedge" only orders that shrink exposure leave until no arbitrage is open, then it halts. A kill is never made milder by
+another one. `pause` stops new arbitrages in a scope, `resume` lifts that pause; a kill is lifted by `clear` alone.
+Whether the source may say it (NATS may kill and pause, never resume) is decided here too, in `ALLOWED`. The shell says
+whether the guard is there: without it nothing new is opened.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from tradeserver.core.commands import CancelAll
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import Operator
+from tradeserver.core.killswitch import KILL, KillSwitch
 from tradeserver.core.records import OperatorNoted, RunStopped, Severity, StateChanged, TradingState
 
-KILL: Final = "kill"
 PAUSE: Final = "pause"
 STOPPING: Final = "stopping"
+GUARD: Final = "guard"
+STARTING: Final = "starting"
+"""What the shell says of a guard that has not answered yet: nothing is opened, nobody is alarmed."""
+
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "nats": frozenset({"kill", "pause"}),
     "control": frozenset({"kill", "pause", "resume", "clear"}),
-    "shell": frozenset({"stop", "end"}),
+    "guard": frozenset({"kill"}),
+    "stop file": frozenset({"kill"}),
+    "signal": frozenset({"kill"}),
+    "latch": frozenset({"kill"}),  # somebody set the byte without asking us
+    "shell": frozenset({"stop", "end", "guard"}),
 }
 
 
 class OperatorDesk:
     """See the module."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, kills: KillSwitch) -> None:
         self._desk = desk
+        self._kills = kills
 
     def on_operator(self, event: Operator) -> None:
         desk = self._desk
@@ -51,6 +60,10 @@ class OperatorDesk:
             self._set(event.scope, TradingState.RUNNING, PAUSE, event.source)
         elif event.action == "clear":
             self._set(event.scope, TradingState.RUNNING, event.argument or KILL, event.source)
+            if (event.argument or KILL) == KILL:
+                self._kills.end(event.scope)
+        elif event.action == "guard":
+            self._guard(event.argument)
         elif event.action == "stop":
             self._set("global", TradingState.NO_NEW, STOPPING, event.argument)
         else:
@@ -58,13 +71,37 @@ class OperatorDesk:
 
     def _kill(self, event: Operator) -> None:
         desk = self._desk
-        hedge = event.argument == "hedge"
-        self._set(event.scope, TradingState.HEDGE_ONLY if hedge else TradingState.HALTED, KILL, event.source)
-        for venue, symbol in desk.market.symbols:
-            kind, _, name = event.scope.partition(":")
-            if {"venue": venue, "symbol": symbol}.get(kind, name) == name:
-                desk.commands.append(CancelAll(venue=venue, symbol=symbol))
-        desk.alert(Severity.CRITICAL, "KILLED", f"{event.source} said kill: {len(desk.orders.live)} orders were live.")
+        halted = any(
+            e.scope == event.scope and e.reason == KILL and e.state is TradingState.HALTED
+            for e in desk.states.entries()
+        )
+        hedge = event.argument == "hedge" and not halted
+        if not halted:
+            self._set(event.scope, TradingState.HEDGE_ONLY if hedge else TradingState.HALTED, KILL, event.source)
+            what = "kill --hedge" if hedge else "kill"
+            text = f"{event.source} said {what}: {len(desk.orders.live)} orders were live."
+            desk.alert(Severity.CRITICAL, "KILLED", text)
+        if not hedge:
+            self._kills.begin(event.scope, event.source)
+            self._kills.advance()
+
+    def _guard(self, away: str) -> None:
+        """The guard is there (""), is being started, or is away for this reason."""
+        desk = self._desk
+        known = desk.states.has("global", GUARD)
+        if not away:
+            if known:
+                self._set("global", TradingState.RUNNING, GUARD, "shell")
+                desk.alert(Severity.INFO, "GUARD_BACK", "The guard is there.")
+            return
+        if not known:
+            self._set("global", TradingState.NO_NEW, GUARD, away)
+        if away != STARTING:
+            desk.alert(
+                Severity.CRITICAL,
+                "GUARD_AWAY",
+                f"The guard is away: {away}. Nothing new is opened until it is back; till then only the daemon kills.",
+            )
 
     def _end(self, reason: str) -> None:
         """The last records of an orderly end: open episodes are closed and the run is over."""
@@ -82,6 +119,8 @@ class OperatorDesk:
         for entry in self._desk.states.entries():
             if entry.reason == KILL and entry.state is TradingState.HEDGE_ONLY:
                 self._set(entry.scope, TradingState.HALTED, KILL, entry.by)
+                self._kills.begin(entry.scope, entry.by)
+                self._kills.advance()
 
     def _set(self, scope: str, state: TradingState, reason: str, by: str) -> None:
         self._desk.keep(StateChanged(ts=self._desk.ts, scope=scope, state=state, reason=reason, by=by))
