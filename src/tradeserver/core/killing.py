@@ -12,8 +12,10 @@ did not come proves nothing. Looks count only when they were asked after the las
     CONFIRMING  the list after the bound   CANCELLING           PROVEN, if late enough  asks again
     PROVEN      nothing
 
-(*) An account that others use too has nothing to cancel then: CONFIRMING. While the venue throttles us only a few
-cancels go (`THROTTLED_REQUESTS`), and nothing at all under a ban. No clock: `ts` is our time in nanoseconds.
+(*) An account that others use too has nothing to cancel then: CONFIRMING. The daemon, which hears of every cancelled
+order by its streams, begins with CANCELLING, and only counts beside it; the guard hears of none, and counts first.
+While the venue throttles us only a few cancels go (`THROTTLED_REQUESTS`), and nothing at all under a ban. No clock:
+`ts` is our time in nanoseconds.
 """
 
 from __future__ import annotations
@@ -110,13 +112,24 @@ class Throttle:
 
 
 class VenueKill:
-    """One venue's way. `ours` tells our orders by client id; None: the account is ours alone, everything goes."""
+    """One venue's way. `ours` tells our orders by client id; None: the account is ours alone, everything goes.
+
+    `at_once`: cancel without a count before. Not for an account that others use: one by one needs a list.
+    """
 
     def __init__(
-        self, venue: str, symbols: Sequence[str], ts: int, throttle: Throttle, ours: Callable[[str], bool] | None = None
+        self,
+        venue: str,
+        symbols: Sequence[str],
+        ts: int,
+        throttle: Throttle,
+        ours: Callable[[str], bool] | None = None,
+        *,
+        at_once: bool = False,
     ) -> None:
         self.venue = venue
-        self.phase = Phase.COUNTING
+        self._at_once = at_once and ours is None
+        self.phase = Phase.CANCELLING if self._at_once else Phase.COUNTING
         self.looks = 0  # answered ones
         self._symbols = tuple(symbols)
         self._throttle = throttle
@@ -128,10 +141,10 @@ class VenueKill:
         self._valid_from = ts  # looks asked before prove nothing
         self._seen: OpenOrdersListed | None = None  # an answer that `advance` has not judged yet
         self._failed = False
+        self._counted = False  # a list was asked for beside the first cancel
         self._stuck = 0  # rounds in a row that changed nothing
         self._open: dict[str, OpenOrder] = {}  # as last listed
-        self._found: dict[str, OpenOrder] = {}
-        self._endings: dict[str, Ending] = {}
+        self._found: dict[str, Ending | None] = {}  # by the venue's id, with its end where that is known
         self._note = ""
 
     @property
@@ -142,7 +155,7 @@ class VenueKill:
     def proof(self) -> VenueProof:
         """How far it is."""
         gone = [key for key in self._found if key not in self._open]
-        cancelled = sum(1 for key in gone if self._endings.get(key, Ending.CANCELED) is Ending.CANCELED)
+        cancelled = sum(1 for key in gone if self._found[key] in (None, Ending.CANCELED))
         return VenueProof(
             venue=self.venue,
             phase=self.phase.value,
@@ -162,7 +175,7 @@ class VenueKill:
         if event.asked_ts >= self._valid_from:
             self._seen = event
         elif event.asked_ts >= self._began:
-            self._found |= self._covered(event)
+            self._note_found(self._covered(event))
 
     def on_failed(self, event: QueryFailed) -> None:
         """We could not ask, or the answer was none."""
@@ -171,9 +184,13 @@ class VenueKill:
             self._failed = True
 
     def on_closed(self, event: OrderClosed) -> None:
-        """How an order ended; those that we found are told apart by it."""
-        if event.venue_order_id in self._found:
-            self._endings[event.venue_order_id] = event.ending
+        """How an order ended. One that is cancelled now was open, whether a list showed it or not."""
+        if event.venue_order_id in self._found or (self._at_once and event.ending is Ending.CANCELED):
+            self._found[event.venue_order_id] = event.ending
+
+    def _note_found(self, orders: dict[str, OpenOrder]) -> None:
+        for key in orders:
+            self._found.setdefault(key, None)
 
     # ---- what next -------------------------------------------------------------------------------------------------
 
@@ -211,7 +228,7 @@ class VenueKill:
         self._asked = 0
         self._failed = False
         self._open = self._covered(event)
-        self._found |= self._open
+        self._note_found(self._open)
         if self._open:
             self._stuck = 0 if self.phase is Phase.COUNTING or len(self._open) < before else self._stuck + 1
             self._note = f"{len(self._open)} orders are open"
@@ -271,9 +288,13 @@ class VenueKill:
             self._due = max(self._throttle.until, ts + SETTLE_NS)
             return []
         self.phase = Phase.LOOKING
-        self._valid_from = ts
         self._due = ts + SETTLE_NS
-        return wanted[:granted]
+        count: list[Command] = []
+        if self._at_once and not self._counted and ts >= self._throttle.until:
+            self._counted = True
+            count = [QueryOpenOrders(venue=self.venue)]  # beside the cancels: it counts, and is no look
+        self._valid_from = ts + len(count)
+        return [*count, *wanted[:granted]]
 
     def _cancels(self) -> list[Command]:
         """The venue's cancel-all by symbol, those with open orders first; or order by order."""
