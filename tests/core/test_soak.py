@@ -127,7 +127,7 @@ def test_without_trouble_everything_completes() -> None:
     assert outcomes[Outcome.COMPLETED] > 3
 
 
-@pytest.mark.parametrize("seed", [21, 22])
+@pytest.mark.parametrize("seed", [22, 34])
 def test_orders_that_arrive_after_all_are_booked_and_hedged(seed: int) -> None:
     """Later than any bound: refused by evidence, then filled. Balances are counted as external, and back again."""
     world = World(seed)
@@ -139,7 +139,7 @@ def test_orders_that_arrive_after_all_are_booked_and_hedged(seed: int) -> None:
     check(world, late=True)
 
 
-@pytest.mark.parametrize("seed", [31, 32, 33])
+@pytest.mark.parametrize("seed", [31, 32, 181])
 def test_ticks_with_nothing_due_may_be_left_out(seed: int) -> None:
     told, ticks = [], []
     for lazy in (False, True):

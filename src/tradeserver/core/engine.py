@@ -158,11 +158,12 @@ class Engine:
             handler(event)
             self._settle()
             self._operator.advance()
-            self.readiness.advance()
         if changed is not None:
             if changed.trust is Trust.CROSSED or type(event) is BookInvalid:
                 self._distrust(changed)
             self._look(changed)
+        if handler is not None or commands:
+            self.readiness.advance()
         return records, commands
 
     def apply(self, record: Record) -> None:
