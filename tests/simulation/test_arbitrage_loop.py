@@ -203,7 +203,7 @@ def test_a_run_with_refused_sends_and_unknown_orders_replays_to_the_same_bytes(
     engines = []
 
     def engine(header: JournalHeader) -> Engine:
-        engines.append(make_engine(symbols, EAGER, "paper" if paper else "demo"))
+        engines.append(make_engine(symbols, EAGER, paper))
         return engines[-1]
 
     def sessions(header: JournalHeader) -> list[Session]:
