@@ -23,6 +23,7 @@ from tradeserver.core.commands import (
 from tradeserver.core.events import (
     AccountSnapshot,
     Balance,
+    DeadManSet,
     Ending,
     FillsListed,
     OpenOrdersListed,
@@ -284,7 +285,17 @@ def test_the_dead_mans_switch(talk: Talk, timeout_s: int, said: int) -> None:
     sent = talk.command(ArmDeadMan(venue="kucoin", timeout_s=timeout_s, symbols=("XRP/USDT", "BTC/USDT")))
     assert sent["body"] == {"timeout": said, "symbols": "XRP-USDT,BTC-USDT"}
     label = "POST /api/v1/hf/orders/dead-cancel-all"
-    assert talk.answer(label, {"currentTime": 1742000000, "triggerTime": 1742000015}) == []
+    asked = talk.now
+    (answer,) = talk.answer(label, {"currentTime": 1742000000, "triggerTime": 1742000015})
+    assert isinstance(answer, DeadManSet)
+    assert answer.expires == (asked + 15_000 * MS if timeout_s else 0)
+
+
+def test_a_switch_that_is_not_set_is_told(talk: Talk) -> None:
+    talk.command(ArmDeadMan(venue="kucoin", timeout_s=15, symbols=("XRP/USDT",)))
+    (failed,) = talk.refuse("POST /api/v1/hf/orders/dead-cancel-all", "400100", "timeout out of range")
+    assert isinstance(failed, QueryFailed)
+    assert failed.query == "ArmDeadMan"
 
 
 def test_a_post_is_signed_over_its_very_bytes(talk: Talk) -> None:

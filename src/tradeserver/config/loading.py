@@ -270,6 +270,8 @@ def _cross_check(config: Config) -> None:
     if twice:
         raise ConfigError(f"symbols: {twice[0]} is listed twice")
     for name, venue in config.enabled.items():
+        if 0 < getattr(venue.settings, "dead_man_s", 0) < 5:
+            raise ConfigError(f"venues.{name}.settings.dead_man_s: the venue takes 5 s or more; 0 switches it off")
         for what in ("key", "secret", "passphrase"):
             reference = getattr(venue, what)
             if reference:

@@ -15,6 +15,7 @@ from pydantic import StringConstraints
 
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.execution import ExecutionPolicy
+from tradeserver.core.killswitch import VenueSafety
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.risk import RiskLimits
 from tradeserver.core.types import Charged, Fees
@@ -53,6 +54,9 @@ class VenueConfig:
     """API secret (or the file of an Ed25519 PEM), by reference. Read in live mode only."""
     passphrase: Reference = ""
     """API passphrase, by reference, where the venue has one (KuCoin)."""
+    exclusive_account: bool = True
+    """Nobody else trades on this account. A kill then cancels everything on the configured symbols and proves that
+    nothing is open; false: only orders of this instance, one by one, and no dead man's switch."""
     paper: PaperSettings = field(default_factory=PaperSettings)
 
 
@@ -113,6 +117,18 @@ class LogSettings:
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+@dataclass(frozen=True, kw_only=True)
+class GuardSettings:
+    """The second kill switch: a small process with the keys that stops, cancels and verifies when the daemon cannot."""
+
+    enabled: bool = True
+    """While an enabled guard is away nothing new is opened. False: a kill depends on the daemon's own loop."""
+    daemon_ms: Annotated[int, Gt(0)] = 200
+    """How long the guard waits for an answer of the daemon before it acts by itself."""
+    request_ms: Annotated[int, Gt(0)] = 3_000
+    """How long a request of the guard to a venue may take before it counts as unanswered."""
+
+
 @dataclass(frozen=True)
 class StrategyChoice:
     """One strategy: a built-in name or `package.module:Class`, its class, and its parameters, validated."""
@@ -149,6 +165,19 @@ class Config:
     nats: NatsSettings = field(default_factory=NatsSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     logs: LogSettings = field(default_factory=LogSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+
+    @property
+    def safety(self) -> dict[str, VenueSafety]:
+        """What a kill must know of each venue."""
+        return {
+            name: VenueSafety(
+                arrival_ns=venue.settings.arrival_ms * 1_000_000,
+                exclusive=venue.exclusive_account,
+                dead_man_s=getattr(venue.settings, "dead_man_s", 0) if venue.exclusive_account else 0,
+            )
+            for name, venue in self.enabled.items()
+        }
 
     @property
     def enabled(self) -> dict[str, AnyVenueConfig]:

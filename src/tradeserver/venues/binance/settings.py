@@ -34,5 +34,13 @@ class BinanceSettings:
     silence_ms: Annotated[int, Interval(ge=1_000, le=120_000)] = 30_000
     """A market connection that delivers nothing for so long is closed and opened anew."""
 
+    processing_ms: Annotated[int, Interval(ge=1_000, le=600_000)] = 10_000
+    """How long after its receive window an order may still be processed: the venue's own time-out (error -1007)."""
+
     clock_refresh_s: Annotated[int, Ge(10)] = 240
     rules_refresh_s: Annotated[int, Ge(60)] = 3_600
+
+    @property
+    def arrival_ms(self) -> int:
+        """An order cannot appear later than this after it was sent (rest-api.md, "Timing security", 2026-07-21)."""
+        return self.recv_window_ms + self.processing_ms

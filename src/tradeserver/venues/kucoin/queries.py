@@ -20,6 +20,7 @@ import msgspec
 from tradeserver.core.commands import ArmDeadMan, CancelAll, QueryFills, QueryOpenOrders, QueryOrder, RequestAccount
 from tradeserver.core.events import (
     AccountSnapshot,
+    DeadManSet,
     Event,
     FillsListed,
     OpenOrder,
@@ -49,6 +50,9 @@ _DONE: Final = msgspec.json.Decoder(wire.Page[wire.Order[Decimal]] | None)
 _FILLS: Final = msgspec.json.Decoder(wire.Page[wire.Fill[Decimal]] | None)
 _ACCOUNTS: Final = msgspec.json.Decoder(list[wire.AccountRow[Decimal]])
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
+_SET: Final = msgspec.json.Decoder(wire.DeadManSet)
+
+SECOND_NS: Final = 1_000_000_000
 
 
 class _FillsQuery(msgspec.Struct):
@@ -266,14 +270,23 @@ class Queries:
         )
 
     def arm(self, command: ArmDeadMan, ts: int) -> HttpRequest:
-        """`{"timeout":15,"symbols":"XRP-USDT,BTC-USDT"}`; -1 switches it off. Answered with two times in s."""
+        """`{"timeout":15,"symbols":"XRP-USDT,BTC-USDT"}`; -1 switches it off. Answered with two times in s.
+
+        `{"currentTime":1742000000,"triggerTime":1742000015}`. The time counts from when the venue heard us: that is
+        later than we asked, so that "15 s after we asked" is never too late.
+        """
         symbols = ",".join(self._names.native(symbol) for symbol in command.symbols)
         body = wire.DeadMan(timeout=command.timeout_s or -1, symbols=symbols)
+
+        def answered(_: object, asked: int, answered_ts: int) -> Sequence[Event]:
+            expires = asked + command.timeout_s * SECOND_NS if command.timeout_s else 0
+            return (DeadManSet(ts=answered_ts, venue=VENUE, expires=expires),)
+
         return self._rest.ask(
             kucoin.DEAD_MAN,
             ts,
-            _ANYTHING,
-            _nothing,
+            _ANYTHING if not command.timeout_s else _SET,
+            answered,
             partial(_told, "ArmDeadMan", ""),
             body=msgspec.json.encode(body).decode(),
         )

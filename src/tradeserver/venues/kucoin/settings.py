@@ -24,3 +24,13 @@ class KucoinSettings:
     clock_refresh_s: Annotated[int, Gt(0)] = 180  # between two measurements of the venue's clock
     rules_refresh_s: Annotated[int, Gt(0)] = 600  # between two readings of our symbols' trading rules
     spare_share: Annotated[float, Ge(0), Le(0.9)] = 0.2  # of each rate pool, kept for hedges, cancels and queries
+    processing_ms: Annotated[int, Ge(1_000), Le(600_000)] = 14_000
+    """How long after its window an order may still be under way behind the gateway; the venue promises nothing."""
+    dead_man_s: Annotated[int, Ge(0), Le(86_400)] = 30
+    """Everything open is cancelled by the venue when the daemon has not said for so long that it is there. 0: not
+    used, else at least 5. Needs `exclusive_account`."""
+
+    @property
+    def arrival_ms(self) -> int:
+        """An order cannot appear later than this after it was sent."""
+        return self.time_window_ms + self.processing_ms
