@@ -141,11 +141,12 @@ def quote_value(order: Order) -> Decimal:
 
 def common_lot(instruments: Iterable[Instrument]) -> Decimal:
     """The smallest quantity that is a multiple of every lot."""
-    return _common_lot(tuple([i.lot for i in instruments]))
+    return common_multiple(tuple([i.lot for i in instruments]))
 
 
 @lru_cache(maxsize=1_024)
-def _common_lot(lots: tuple[Decimal, ...]) -> Decimal:
+def common_multiple(lots: tuple[Decimal, ...]) -> Decimal:
+    """The smallest multiple of all of them."""
     scale = Decimal(1).scaleb(max(-int(lot.as_tuple().exponent) for lot in lots))
     return Decimal(math.lcm(*(int(lot * scale) for lot in lots))) / scale
 

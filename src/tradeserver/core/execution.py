@@ -34,7 +34,7 @@ from tradeserver.core.records import (
     TradingState,
 )
 from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits
-from tradeserver.core.sizing import Sized, SizedLeg, base_fee, money, quote_fee, reserve, size
+from tradeserver.core.sizing import ONE, Sized, SizedLeg, base_fee, money, quote_fee, reserve, size
 from tradeserver.core.types import ZERO, Side
 from tradeserver.core.venues import Readiness
 
@@ -164,9 +164,16 @@ class Execution:
         desk = self._desk
         while self._recent and desk.ts - self._recent[0] >= SECOND_NS:
             self._recent.popleft()
-        venues = [leg.venue for leg in intent.legs]
-        markets = {venue: desk.market.symbols[venue, intent.symbol] for venue in venues}
-        state = desk.states.of(desk.ts, venues, intent.symbol, strategy)
+        mids: dict[str, Decimal] = {}
+        market_reasons: dict[str, str] = {}
+        ages_ns: dict[str, int] = {}
+        for leg in intent.legs:
+            market = desk.market.symbols[leg.venue, intent.symbol]
+            if market.bid > 0.0 and market.ask > 0.0:
+                mids[leg.venue] = Decimal(repr(market.mid))
+            market_reasons[leg.venue] = market.untradable(desk.ts)
+            ages_ns[leg.venue] = market.age_ns(desk.ts)
+        state = desk.states.of(desk.ts, market_reasons, intent.symbol, strategy)
         return Facts(
             ts=desk.ts,
             state=f"{state.state.value} {state.scope} {state.reason}" if state else "",
@@ -174,9 +181,9 @@ class Execution:
             arbitrages=len(desk.arbitrages),
             recent_orders=len(self._recent),
             free=free,
-            mids={venue: Decimal(repr(m.mid)) for venue, m in markets.items() if m.bid > 0.0 and m.ask > 0.0},
-            market_reasons={venue: m.untradable(desk.ts) for venue, m in markets.items()},
-            ages_ns={venue: m.age_ns(desk.ts) for venue, m in markets.items()},
+            mids=mids,
+            market_reasons=market_reasons,
+            ages_ns=ages_ns,
             worst_exposure=self.worst_exposure(base),
             dust=dust,
         )
@@ -199,13 +206,19 @@ class Execution:
     ) -> int:
         desk = self._desk
         number = desk.next_arbitrage
-        legs = tuple(_plan(a.draft, leg) for a, leg in zip(approved, sized.legs, strict=True))
-        buy = next(leg for leg in legs if leg.side is Side.BUY)
-        residual = sum((leg.net_base for leg in legs), ZERO)
-        edge = residual * buy.expected_price - sum((leg.expected_fee for leg in legs), ZERO)
-        for leg in legs:
-            value = leg.quantity * leg.expected_price
-            edge += value if leg.side is Side.SELL else -value
+        legs = []
+        residual = edge = mark = ZERO
+        newest = 0  # the market data that triggered both legs
+        for one, leg in zip(approved, sized.legs, strict=True):
+            plan = _plan(one.draft, leg)
+            legs.append(plan)
+            residual += plan.net_base
+            value = plan.quantity * plan.expected_price
+            if plan.side is Side.BUY:
+                mark = mark or plan.expected_price
+                value = -value
+            edge += value - plan.expected_fee
+            newest = max(newest, desk.market.symbols[leg.instrument.key].stamp_ns)
         desk.keep(
             ArbitrageOpened(
                 ts=desk.ts,
@@ -214,15 +227,14 @@ class Execution:
                 opportunity=opportunity,
                 base=sized.legs[0].instrument.base,
                 quote=sized.legs[0].instrument.quote,
-                legs=legs,
+                legs=tuple(legs),
                 gross_bps=sighting.gross_bps,
                 net_bps=sighting.net_bps,
-                expected_edge=edge,
+                expected_edge=edge + residual * mark,
                 on_exhausted=self._policy.on_exhausted,
                 carried=sized.carried,
             )
         )
-        newest = max(desk.market.symbols[a.draft.instrument.key].stamp_ns for a in approved)  # it triggered both legs
         for one in approved:
             self._submit(one, newest)
             self._recent.append(desk.ts)
@@ -368,7 +380,7 @@ class Execution:
 
 def _plan(draft: Draft, leg: SizedLeg) -> Leg:
     value = leg.quantity * leg.expected_price
-    net = leg.quantity * (1 - base_fee(leg.fees, leg.side))
+    net = leg.quantity * (ONE - base_fee(leg.fees, leg.side))
     return Leg(
         leg=draft.leg,
         venue=draft.instrument.venue,

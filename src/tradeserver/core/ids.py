@@ -27,7 +27,7 @@ class ClientId(NamedTuple):
     attempt: int
 
 
-@lru_cache(maxsize=1_024)  # both legs of an arbitrage share its number, and legs and attempts are few
+@lru_cache(maxsize=8_192)
 def base62(value: int, width: int) -> str:
     """`value` in `width` digits. Raises OverflowError where it does not fit: an id must never wrap."""
     digits = []
@@ -72,7 +72,9 @@ class ClientIds:
         self.head = tag + MODES[mode] + base62(start_s, 6)
 
     def make(self, arbitrage: int, leg: int, attempt: int) -> str:
-        return self.head + base62(arbitrage, 5) + base62(leg, 1) + base62(attempt, 2)
+        # By parts that come again and again, so that none of them has to be made: three digits, two, one, two.
+        high, low = divmod(arbitrage, 3_844)
+        return f"{self.head}{base62(high, 3)}{base62(low, 2)}{base62(leg, 1)}{base62(attempt, 2)}"
 
     def ours(self, client_id: str) -> bool:
         parts = parse(client_id)

@@ -159,7 +159,9 @@ class SymbolMarket:
     def take(self, taker: Side, cap: float, quantity: float, until: int) -> None:
         """An order of ours reaches for `quantity` up to `cap`: nobody counts on that again before `until`."""
         buys = taker is Side.BUY
-        for price, size in list(self._within(taker, cap)):
+        for price, size in self._shown(taker):
+            if price > cap if buys else price < cap:
+                return
             part = min(self._taken.left(buys, price, size, self.seen_ts), quantity)
             if part > 0.0:
                 self._taken.mark(buys, price, size, part, until, self.seen_ts)
@@ -167,19 +169,13 @@ class SymbolMarket:
             if quantity <= 0.0:
                 return
 
-    def _within(self, taker: Side, cap: float) -> Iterator[Level]:
-        for level in self._shown(taker):
-            if level[0] > cap if taker is Side.BUY else level[0] < cap:
-                return
-            yield level
-
     def _shown(self, taker: Side) -> Iterator[Level]:
         """The venue's levels. A quote newer than the book is the first; behind it count only strictly worse ones."""
         buys = taker is Side.BUY
         levels = self.book.asks() if buys else self.book.bids()
-        if self._quote is None:
-            yield from levels
-            return
+        return levels if self._quote is None else self._behind_quote(buys, levels)
+
+    def _behind_quote(self, buys: bool, levels: Iterator[Level]) -> Iterator[Level]:
         price, size = (self.ask, self.ask_quantity) if buys else (self.bid, self.bid_quantity)
         if not size:
             return

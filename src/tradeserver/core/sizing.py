@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
-from tradeserver.core.arbitrage import common_lot
+from tradeserver.core.arbitrage import common_multiple
 from tradeserver.core.intents import LegIntent
 from tradeserver.core.types import ZERO, Charged, Fees, Instrument, Rounding, Side, measured, on_grid
 
@@ -42,16 +43,22 @@ def quote_fee(fees: Fees, side: Side) -> Decimal:
     return ZERO
 
 
+@lru_cache(maxsize=1_024)
+def _shares(fees: Fees) -> tuple[Decimal, Decimal]:
+    """Of a buy: the share of its base that stays ours, and what it takes in quote for each one of its notional."""
+    return ONE - base_fee(fees, Side.BUY), ONE + quote_fee(fees, Side.BUY)
+
+
 def reserve(leg: SizedLeg) -> tuple[str, Decimal]:
     """(asset, amount) that the order may take at worst: a buy its cap and fee in quote, a sell its base."""
     if leg.side is Side.SELL:
         return leg.instrument.base, leg.quantity
-    return leg.instrument.quote, leg.quantity * leg.price * (ONE + quote_fee(leg.fees, Side.BUY))
+    return leg.instrument.quote, leg.quantity * leg.price * _shares(leg.fees)[1]
 
 
 def gross_up(target: Decimal, fees: Fees, lot: Decimal) -> Decimal:
     """The quantity to buy so that `target` base arrives, up to the next lot."""
-    return on_grid(target / (ONE - base_fee(fees, Side.BUY)), lot, Rounding.UP)
+    return on_grid(target / _shares(fees)[0], lot, Rounding.UP)
 
 
 class Sized(msgspec.Struct, frozen=True):
@@ -86,20 +93,16 @@ def size(
     balances by (venue, asset), `carried` the dust of the base asset; it is netted where the trade is at least twice as
     large. A quantity of zero is for risk to refuse.
     """
-    instruments = [instrument for _, instrument, _ in legs]
-    lot = common_lot(instruments)
-    finest = instruments[0]
-    for instrument in instruments:
-        if instrument.lot < finest.lot:
-            finest = instrument
-    priced = []
+    lots = tuple([instrument.lot for _, instrument, _ in legs])
+    lot, finest = common_multiple(lots), lots.index(min(lots))
+    priced: list[_Priced] = []
     for leg, instrument, fees in legs:
         buys = leg.side is Side.BUY
-        price = instrument.price(leg.cap, Rounding.DOWN if buys else Rounding.UP)
+        price = measured(leg.cap, instrument.tick, Rounding.DOWN if buys else Rounding.UP)
         if price <= ZERO:
             return Sized((), f"TICK_SIZE {instrument.venue}")
-        arrives, costs = ONE - base_fee(fees, Side.BUY), ONE + quote_fee(fees, Side.BUY)
-        priced.append(_Priced(leg, instrument, fees, buys, price, arrives, costs, instrument is finest))
+        arrives, costs = _shares(fees)
+        priced.append(_Priced(leg, instrument, fees, buys, price, arrives, costs, len(priced) == finest))
     whole = Decimal(repr(quantity))
     netted = carried
     wanted, limiter = _largest(priced, whole, max_notional, free, netted)

@@ -49,14 +49,14 @@ class TimeInForce(Word):
     FOK = "FOK"
 
 
-class Rounding(enum.Enum):
+class Rounding(Word):
     """Which way the border rounds: towards the cheaper price or the smaller quantity (DOWN), or up."""
 
     DOWN = "down"
     UP = "up"
 
 
-class Charged(enum.Enum):
+class Charged(Word):
     """The asset in which a venue is expected to charge commission."""
 
     RECEIVED = "received"  # Binance: a buy pays base, a sell pays quote
