@@ -94,7 +94,7 @@ class Publisher:
             return await self._position()
         except _FAILURES as error:
             await self.close()
-            raise NatsError(f"{shown(self._url)}: {_words(error)}") from None
+            raise NatsError(f"{shown(self._url)}: {_words(self._cause(error))}") from None
 
     async def publish(self, batch: Sequence[tuple[int, Record]]) -> None:
         """Publish in order and return when all are acknowledged. Raises NatsError; some may then be in the stream."""
@@ -111,6 +111,12 @@ class Publisher:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(client.close(), 2)
 
+    def _cause(self, error: BaseException) -> BaseException:
+        """Why no server could be had, where the client only says that there is none."""
+        if isinstance(error, nats.errors.NoServersError) and self._failure is not None and self._failure.done():
+            return self._failure.exception() or error
+        return error
+
     async def _open(self) -> Client:
         failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._failure = failure
@@ -126,7 +132,9 @@ class Publisher:
             self._url,
             name=stream_name(self._instance),
             allow_reconnect=False,
-            max_reconnect_attempts=0,
+            # nats-py 2.16 reads 0 as "for ever", even before the first connection: one repetition, at once.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             connect_timeout=2,
             ping_interval=5,
             max_outstanding_pings=2,
