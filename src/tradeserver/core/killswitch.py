@@ -226,11 +226,22 @@ def in_words(report: KillReported) -> str:
     return f"The kill is not proven after {report.elapsed_ms} ms: {open_at}; {what}."
 
 
-def exposure(desk: Desk) -> tuple[AssetExposure, ...]:
-    """What open arbitrages and carried dust may come to, by asset; assets without any are left out."""
+def exposure(desk: Desk, unbooked: Mapping[str, Decimal] | None = None) -> tuple[AssetExposure, ...]:
+    """What open arbitrages and carried dust may come to, by asset; assets without any are left out.
+
+    `unbooked` is for whoever knows that nothing can fill any more: by asset, what the venues hold beyond the ledger.
+    Then no order widens an interval.
+    """
     ends: dict[str, tuple[Decimal, Decimal]] = {asset: (held, held) for asset, held in desk.dust.items()}
     for arbitrage in desk.arbitrages.values():
         low, high = arbitrage.interval()
+        if unbooked is not None:
+            point = sum((order.net_base() for order in arbitrage.orders.values()), ZERO)
+            carried = arbitrage.opened.carried
+            low, high = point + min(ZERO, carried), point + max(ZERO, carried)
         held = ends.get(arbitrage.opened.base, (ZERO, ZERO))
         ends[arbitrage.opened.base] = (held[0] + low, held[1] + high)
+    for asset, amount in (unbooked or {}).items():
+        held = ends.get(asset, (ZERO, ZERO))
+        ends[asset] = (held[0] + amount, held[1] + amount)
     return tuple(AssetExposure(asset, low, high) for asset, (low, high) in sorted(ends.items()) if low or high)

@@ -150,8 +150,9 @@ def _garbage_policy() -> Iterator[Callable[[], None]]:
 class ChildProcess:
     """A child that is restarted whenever it ends. It must end by itself on EOF of its standard input.
 
-    That pipe is the leash: the kernel closes our end however we die. `on_change(up, text)` is told of every start and
-    end; a child that is away is a metric and an alert, never a stop.
+    That pipe is the leash: the kernel closes our end however we die. `greeting` is the first that it reads from it, for
+    what neither the command line nor the environment may show; nothing else is ever written. `on_change(up, text)` is
+    told of every start and end; a child that is away is a metric and an alert, never a stop.
     """
 
     def __init__(
@@ -162,6 +163,7 @@ class ChildProcess:
         on_change: Callable[[bool, str], None] = lambda up, text: None,
         backoff: BackoffSettings | None = None,
         settled_s: float = 60.0,
+        greeting: Callable[[], bytes] = bytes,
     ) -> None:
         self.name = name
         self.up = False
@@ -170,6 +172,7 @@ class ChildProcess:
         self._on_change = on_change
         self._backoff = Backoff(backoff or BackoffSettings(first_s=1.0, cap_s=60.0), dice)
         self._settled_s = settled_s
+        self._greeting = greeting
         self._process: Process | None = None
         self._stopping = False
 
@@ -194,10 +197,12 @@ class ChildProcess:
 
     async def _once(self) -> str:
         try:
-            # Nothing is ever written to the pipe; our end closes when we let go of it, or with us.
+            # Our end of the pipe closes when we let go of it, or with us.
             self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE)
         except OSError as error:
             return f"{self.name} cannot be started: {error.strerror}"
+        if self._process.stdin is not None and (greeting := self._greeting()):
+            self._process.stdin.write(greeting)
         self._change(True, f"{self.name} started as process {self._process.pid}")
         return f"{self.name} ended with code {await self._process.wait()}"
 

@@ -52,6 +52,7 @@ class _Reader:
         self.seq = header.first_seq - 1  # of the last frame read
         self._chain = header.chain
         self._at = HEADER_SIZE
+        self.checkpoint = b""  # the segment's first frame, once it is read
 
     def read(self, most: int) -> list[Frame]:
         """Up to `most` further frames without the checkpoint. Raises WalDamagedError."""
@@ -79,7 +80,9 @@ class _Reader:
                     raise WalDamagedError(f"{self.path} is damaged at byte {self._at} ({frame})")
                 return
             self.seq, self._chain, self._at = frame.seq, frame.chain, start + frame.end
-            if not first:
+            if first:
+                self.checkpoint = frame.payload
+            else:
                 frames.append(frame)
 
     def _chunk_size(self) -> int:
@@ -187,3 +190,23 @@ def read(directory: Path, after_seq: int = 0, synced_only: bool = False) -> Iter
             yield from records
     finally:
         tail.close()
+
+
+def latest(directory: Path) -> list[Record]:
+    """The newest checkpoint and what follows it: enough for the state as it stands. Raises WalDamagedError, OSError."""
+    for path in reversed(list_segments(directory)):
+        try:
+            reader = _Reader(path, synced_only=False)
+        except BadHeaderError as error:
+            if error.blank:
+                continue
+            raise WalDamagedError(f"{path} is damaged ({error})") from error
+        try:
+            payloads = []
+            while frames := reader.read(10_000):
+                payloads += [frame.payload for frame in frames]
+            if reader.checkpoint:
+                return [decode_record(payload) for payload in (reader.checkpoint, *payloads)]
+        finally:
+            reader.close()
+    return []

@@ -126,6 +126,30 @@ def ask(path: Path, verb: str, timeout_s: float = PATIENCE_S, **args: Any) -> An
         raise NotRunningError(f"no daemon is running: nobody listens on {path}") from None
     except OSError as error:
         raise OperatorError(f"the control socket {path} cannot be used: {error.strerror or error}") from None
+    return _answer_of(path, data)
+
+
+async def asked(path: Path, verb: str, timeout_s: float = PATIENCE_S, **args: Any) -> Any:
+    """The same from inside a loop, which it does not hold up."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            with _reachable(path) as name:
+                reader, writer = await asyncio.open_unix_connection(name, limit=MOST_BYTES)
+            try:
+                writer.write(_line({"verb": verb, "args": args}))
+                data = await reader.readline()
+            finally:
+                writer.close()
+    except TimeoutError:
+        raise OperatorError(f"nobody behind {path} answered within {timeout_s:g} s") from None
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        raise NotRunningError(f"nobody listens on {path}") from None
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"the socket {path} cannot be used: {error}") from None
+    return _answer_of(path, data)
+
+
+def _answer_of(path: Path, data: bytes) -> Any:
     try:
         answer = msgspec.json.decode(data)
     except msgspec.DecodeError:

@@ -20,6 +20,26 @@ def kill_latch(state: Path) -> Path:
     return state / "kill.latch"
 
 
+def guard(state: Path) -> Path:
+    """The guard's socket."""
+    return state / "guard.sock"
+
+
+def guard_lock(state: Path) -> Path:
+    """Held by the guard that watches."""
+    return state / "guard.lock"
+
+
+def stop_file(state: Path) -> Path:
+    """While it is there, everything is killed: `touch state/STOP`."""
+    return state / "STOP"
+
+
+def kill_report(state: Path) -> Path:
+    """What a kill without the daemon came to, until a daemon has taken it into its log."""
+    return state / "kill.json"
+
+
 def wal(state: Path) -> Path:
     """The directory of the write-ahead log's segments."""
     return state / "wal"
