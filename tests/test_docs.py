@@ -75,8 +75,9 @@ def table(name: str, *first: str) -> list[Row]:
     return rows
 
 
-def codes(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
+def codes(text: str) -> list[str]:
+    """What is written as code within lines; fenced blocks are left out."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
 
 
 def literal(value: Any) -> str:
@@ -175,7 +176,7 @@ def constants(node: ast.AST) -> list[str]:
         return [*constants(node.body), *constants(node.orelse)]
     if isinstance(node, ast.JoinedStr):
         head = node.values[0]
-        return [f"{head.value}*"] if isinstance(head, ast.Constant) else ["*"]
+        return [f"{head.value!s}*"] if isinstance(head, ast.Constant) else ["*"]
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
@@ -285,7 +286,7 @@ def test_every_exit_code_has_a_row() -> None:
 # ---- the simulator ---------------------------------------------------------------------------------------------------
 
 
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "top level": simulated.SimConfig,
     "market": simulated.MarketConfig,
     "market.symbols.SYMBOL": simulated.SymbolFlow,
@@ -321,7 +322,7 @@ def test_faults_and_control_requests_have_rows() -> None:
     assert all(f"`{channel}`" in text_of("simulator.md") for channel in CHANNELS)
     tree = ast.parse((SRC / "simulator" / "control.py").read_text("utf-8"))
     routes = [
-        f"{call.func.attr.upper()} {call.args[0].value}"
+        f"{call.func.attr.upper()} {call.args[0].value!s}"
         for call in calls(tree, "get", "post")
         if isinstance(call.func, ast.Attribute)
         and call.args
