@@ -27,7 +27,7 @@ demo: $(VENV)/run.stamp ## the whole daemon against a simulated Binance and KuCo
 	$(BIN)/tradeserver demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## all tests
-	$(BIN)/python -m pytest -m "not system" $(ARGS)
+	$(BIN)/python -m pytest -m "not system" -n auto $(ARGS)
 	$(BIN)/python -m pytest -m system -p no:randomly $(ARGS)
 
 check: $(VENV)/dev.stamp ## lint, types, import contracts
