@@ -140,6 +140,28 @@ def test_requests_may_be_made_while_stopping_and_not_afterwards() -> None:
 
 # ---- children -------------------------------------------------------------------------------------------------------
 
+
+def test_a_task_cancelled_before_its_first_step_leaves_no_coroutine_behind() -> None:
+    async def never() -> None:
+        raise AssertionError("it was cancelled")
+
+    async def program() -> bool:
+        supervisor = Supervisor()
+        coroutine = never()
+
+        async def main() -> None:
+            supervisor.spawn(coroutine, "never").cancel()
+            supervisor.request_stop("done")
+
+        async def stop(reason: str) -> None:
+            await asyncio.sleep(0)
+
+        await supervisor.run(main, stop)
+        return coroutine.cr_frame is None  # closed; else Python warns that it was never awaited
+
+    assert uvloop.run(program())
+
+
 WAITS = "import sys; sys.stdin.read(); open(sys.argv[1], 'a').write('drained ')"
 
 

@@ -37,7 +37,9 @@ class Supervisor:
         if self._group is None:
             coroutine.close()
             return asyncio.get_running_loop().create_task(_nothing(), name=name)
-        return self._group.create_task(self._guarded(coroutine), name=name)
+        task = self._group.create_task(self._guarded(coroutine), name=name)
+        task.add_done_callback(lambda _: coroutine.close())  # one that was cancelled before its first step
+        return task
 
     async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
