@@ -13,6 +13,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,11 +25,11 @@ from tradeserver.config import Config, Wiring, credentials, load, parse, prepare
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import Operator, RunBegan
 from tradeserver.core.ids import ClientIds
-from tradeserver.core.operator import KILL
-from tradeserver.core.records import Record
+from tradeserver.core.killswitch import KILL
+from tradeserver.core.records import Checkpoint, Record
 from tradeserver.net.clock import RunClock
 from tradeserver.relay import arguments as relay_arguments
-from tradeserver.runtime.journal import FileJournal, JournalHeader
+from tradeserver.runtime.journal import FileJournal, JournalHeader, NoJournal
 from tradeserver.runtime.latch import FileLatch
 from tradeserver.runtime.reactor import Engine as Steps
 from tradeserver.runtime.reactor import Reactor
@@ -79,10 +80,16 @@ def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
 def make_sessions(
     config: Config, wiring: Wiring, keys: Mapping[str, Credentials], engine: Engine, transport: MakeTransport
 ) -> list[Session]:
-    """One session a venue: the venue itself, or in paper its market data and a pretended account."""
+    """One session a venue: the venue itself, or in paper its market data and a pretended account.
+
+    Raises ConfigError.
+    """
     sessions: list[Session] = []
     for name, venue in config.enabled.items():
-        codec = CODECS[name](venue.settings, config.symbols, keys.get(name))
+        try:
+            codec = CODECS[name](venue.settings, config.symbols, keys.get(name))
+        except ValueError as error:  # a secret that is no key, more symbols than the venue serves
+            raise ConfigError(str(error)) from None
         wire = VenueSession(codec, transport())
         if wiring == "paper":
             known = {asset: total for (v, asset), total in engine.desk.ledger.totals.items() if v == name}
@@ -137,10 +144,15 @@ def run(path: Path, live: bool = False) -> int:
     wal = _open_wal(config, state, log)
     try:
         daemon = Daemon(path, config, wiring, keys, state, wal, log)
-        return uvloop.run(daemon.run())
+        code = uvloop.run(daemon.run())
     finally:
         wal.close()
         log.close()
+    if code == Exit.OURS:
+        sys.stderr.write(
+            "tradeserver: stopped by a fault of its own; the log line `failed` has it in full, report it\n"
+        )
+    return code
 
 
 def _open_wal(config: Config, state: Path, log: Log) -> FileWal:
@@ -149,7 +161,7 @@ def _open_wal(config: Config, state: Path, log: Log) -> FileWal:
     except WalBusyError:
         raise ConfigError(f"another daemon is running on {state}: stop it, or set another state_dir") from None
     except WalDamagedError as error:
-        raise ConfigError(f"the write-ahead log is damaged: {error}") from None
+        raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(f"the write-ahead log in {state} cannot be opened: {error.strerror}") from None
     for repair in wal.repairs:
@@ -180,6 +192,8 @@ class Daemon:
         self._trouble: OperatorError | None = None
         self._latch = FileLatch(layout.kill_latch(state))
         self._transports: list[SocketTransport] = []
+        self._made = False  # whether every part is there
+        self._relay_task: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         """Until stopped. Raises OperatorError for what the operator must mend."""
@@ -201,23 +215,56 @@ class Daemon:
     # ---- up --------------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        config, wal = self._config, self._wal
-        past = [record for _, record in wal.recover()]
+        """Every part is made before the first one does anything, so that `_stop` finds all of them or none."""
+        recovered = await self._make_parts()
+        self._made = True
+        await self._server.start()
+        self._reactor.tell(
+            RunBegan(
+                ts=0,
+                instance=self._config.instance.name,
+                mode=self._wiring,
+                commit=commit(),
+                config_sha256=hashlib.sha256(self._path.read_bytes()).hexdigest(),
+                recovered=recovered,
+                clock_behind_ns=self._clock.behind_ns,
+                latched=self._latch.set,
+            )
+        )
+        self._log.put(
+            "info",
+            "started",
+            mode=self._wiring,
+            run=self._engine.desk.ids.head,
+            venues=list(self._config.enabled),
+        )
+        self._supervisor.spawn(self._ticker.run(), "ticks")
+        self._relay_task = self._supervisor.spawn(self._relay.run(), "relay")
+        for session in self._sessions:
+            session.start()
+        self._supervisor.spawn(self._watch_start(), "start-up")
+        self._supervisor.spawn(self._watch_files(), "files")
+
+    async def _make_parts(self) -> bool:
+        """Recover, then make everything; nothing is opened but files. True: there was a run before this one."""
+        config = self._config
+        past = [record for _, record in self._wal.recover()]
         self._clock = RunClock(past[-1].ts if past else 0)
         start_s = await self._start_second(past)
         engine = self._engine = make_engine(config, self._wiring, start_s)
         for record in past:
             engine.apply(record)
+        sessions = self._sessions = make_sessions(config, self._wiring, self._keys, engine, self._transport)
         checkpoint = engine.checkpoint(self._clock())
-        wal.begin(checkpoint)
-        self._journal = FileJournal(
-            layout.journals(self._state) / engine.desk.ids.head, self._header(start_s, checkpoint), config.journal
-        )
-        sessions = make_sessions(config, self._wiring, self._keys, engine, self._transport)
+        try:
+            self._wal.begin(checkpoint)
+        except OSError as error:
+            raise ConfigError(f"the write-ahead log in {self._state} cannot be written: {error.strerror}") from None
+        self._journal = self._open_journal(start_s, checkpoint)
         self._reactor = Reactor(
             engine,
             sessions,
-            wal,
+            self._wal,
             self._journal,
             self._clock,
             self._latch,
@@ -226,25 +273,13 @@ class Daemon:
         )
         self._ticker = Ticker(self._reactor, self._supervisor.ticked)
         self._server = Server(layout.control(self._state), self._verbs(), self._supervisor.fail)
-        await self._server.start()
-        self._reactor.tell(
-            RunBegan(
-                ts=0,
-                instance=config.instance.name,
-                mode=self._wiring,
-                commit=commit(),
-                config_sha256=hashlib.sha256(self._path.read_bytes()).hexdigest(),
-                recovered=bool(past),
-                clock_behind_ns=self._clock.behind_ns,
-                latched=self._latch.set,
-            )
+        self._relay = ChildProcess(
+            "relay",
+            relay_arguments(self._path, lifeline=0),
+            random.random,
+            lambda up, text: self._log.put("info" if up else "warning", "relay", up=up, text=text),
         )
-        self._log.put("info", "started", mode=self._wiring, run=engine.desk.ids.head, venues=list(config.enabled))
-        self._supervisor.spawn(self._ticker.run(), "ticks")
-        self._start_relay()
-        for session in sessions:
-            session.start()
-        self._supervisor.spawn(self._watch_start(), "start-up")
+        return bool(past)
 
     async def _start_second(self, past: Sequence[Record]) -> int:
         """A start second that no client id of an earlier run bears; waits for it where it must."""
@@ -255,30 +290,24 @@ class Daemon:
             await asyncio.sleep(0.05)
         return self._clock() // SECOND_NS
 
-    def _header(self, start_s: int, checkpoint: Any) -> JournalHeader:
+    def _open_journal(self, start_s: int, checkpoint: Checkpoint) -> FileJournal | NoJournal:
+        if not self._config.journal.enabled:
+            return NoJournal()
         overrides = {k: v for k, v in os.environ.items() if k.startswith(OVERRIDES)}
-        return JournalHeader(
-            run=ClientIds(self._config.instance.tag, self._wiring, start_s).head,
+        header = JournalHeader(
+            run=self._engine.desk.ids.head,
             config=self._path.read_text("utf-8"),
             commit=commit(),
             checkpoint=checkpoint,
             started=self._clock(),
             facts={"wiring": self._wiring, "start_s": str(start_s), "overrides": json.dumps(overrides)},
         )
+        return FileJournal(layout.journals(self._state) / header.run, header, self._config.journal)
 
     def _transport(self) -> SocketTransport:
         transport = SocketTransport(self._config.sockets, self._supervisor.spawn, random.random)
         self._transports.append(transport)
         return transport
-
-    def _start_relay(self) -> None:
-        self._relay = ChildProcess(
-            "relay",
-            relay_arguments(self._path, lifeline=0),
-            random.random,
-            lambda up, text: self._log.put("info" if up else "warning", "relay", up=up, text=text),
-        )
-        self._relay_task = self._supervisor.spawn(self._relay.run(), "relay")
 
     async def _watch_start(self) -> None:
         """Every venue must give its rules in time, and know every symbol; else the run ends with one sentence."""
@@ -287,7 +316,8 @@ class Daemon:
         while not all(v.instruments for v in venues.values()):
             if asyncio.get_running_loop().time() > deadline:
                 name = next(v.name for v in venues.values() if not v.instruments)
-                last = self._engine.vitals.last_fault.get(name, "nothing came back")
+                trouble = self._transports[list(venues).index(name)].trouble
+                last = self._engine.vitals.last_fault.get(name) or trouble or "nothing came back"
                 self._give_up(
                     OperatorError(
                         f"{name} gave no trading rules within {self._config.startup_timeout_s:g} s: {last}. "
@@ -304,6 +334,16 @@ class Daemon:
                     )
                 )
 
+    async def _watch_files(self) -> None:
+        """Troubles of log and journal that stop nothing, each told once."""
+        told = {""}
+        while True:
+            for event, text in (("journal_failed", self._journal.failed), ("wal_trouble", self._wal.trouble)):
+                if text not in told:
+                    told.add(text)
+                    self._log.put("warning", event, text=text)
+            await asyncio.sleep(1)
+
     def _give_up(self, error: OperatorError) -> None:
         self._trouble = error
         self._supervisor.request_stop(str(error))
@@ -312,19 +352,26 @@ class Daemon:
 
     async def _stop(self, reason: str) -> None:
         """Nothing new; settle what is open; the last records; take the house down from the outside in."""
+        if not self._made:
+            await self._hang_up()
+            return
         if self._reactor.failure is None:
             self._reactor.tell(Operator(ts=0, action="stop", argument=reason, source="shell"))
             await self._settle()
-        for transport in self._transports:
-            await transport.close()
+        await self._hang_up()
         if self._reactor.failure is None:
             self._reactor.tell(Operator(ts=0, action="end", argument=reason, source="shell"))
             self._reactor.end()
         await self._server.stop()
         self._journal.close()
         self._wal.close()
-        self._relay_task.cancel()
+        if self._relay_task is not None:
+            self._relay_task.cancel()
         await self._relay.stop()
+
+    async def _hang_up(self) -> None:
+        for transport in self._transports:
+            await transport.close()
 
     async def _settle(self) -> None:
         """Open arbitrages get a bounded time to finish their plan and hedge."""

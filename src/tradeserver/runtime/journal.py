@@ -149,6 +149,9 @@ class NoJournal:
     def flush(self) -> None:
         """Nothing to do."""
 
+    def close(self) -> None:
+        """Nothing to close."""
+
 
 class FileJournal:
     """A run's journal in `directory`, which must be new. Nothing here raises: trouble is in `failed`."""

@@ -202,6 +202,7 @@ class SocketTransport:
         self.dice = dice
         self.tls = tls
         self.budget = ConnectBudget(settings.connects, settings.connects_window_s)
+        self.trouble = ""  # why the latest request that failed had no answer, for a person
         self._spawn = spawn
         self._http = HttpClient(settings.http, tls)
         self._keepers: dict[str, Keeper] = {}
@@ -257,6 +258,8 @@ class SocketTransport:
             status, headers, body = NOT_SENT, {}, str(error).encode()
         except NoAnswerError as error:
             status, headers, body = NO_ANSWER, {}, str(error).encode()
+        if status in (NOT_SENT, NO_ANSWER):
+            self.trouble = f"{request.label}: {body.decode()}"
         self._listener.tell(HttpAnswer(request.id, status, headers, body))
 
     def _own(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:

@@ -138,7 +138,7 @@ class Rest:
         elif failure.row.read is Fault.AUTH:
             events.append(_fault(AUTH_CODE, f"{asked.label}: {failure}", ts))
         elif failure.row is UNLISTED or status >= 500 or status == 403:
-            events.append(_fault(failure.code, f"{asked.label}: {failure.text}", ts))
+            events.append(_fault(failure.code, f"{asked.label}: {failure}", ts))
         self.on_error(failure.row)
         events += asked.failed(failure, ts)
         return events
