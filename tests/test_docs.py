@@ -10,7 +10,7 @@ import ast
 import dataclasses
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -281,6 +281,23 @@ def test_every_kind_of_record_has_a_row() -> None:
 def test_every_exit_code_has_a_row() -> None:
     rows = table("exit-codes.md", "code", "name")
     assert [int(row[0]) for row in rows] == [int(code) for code in Exit]
+
+
+NOT_THERE: dict[str, Callable[[], bool]] = {
+    "The guard process": lambda: "guard" not in (SRC / "app.py").read_text("utf-8"),
+    "`exclusive_account = false` and `dead_man_s`": lambda: "safety" not in (SRC / "app.py").read_text("utf-8"),
+    "NATS as an operator's channel": lambda: not any(SRC.rglob("kraken.py")) and not any(SRC.rglob("backtest.py")),
+    "Orders by REST while the order link is down": lambda: "reachable" in (SRC / "core/hedging.py").read_text("utf-8"),
+    "Refusing a venue with an incomplete card": lambda: "incomplete" not in (SRC / "app.py").read_text("utf-8"),
+}
+"""What a release does not do yet, and a sign of it in the code: whoever builds it meets this test."""
+
+
+def test_what_is_said_not_to_be_there_is_not() -> None:
+    bullets = re.findall(r"^- (.+)$", text_of("operations.md").partition("Not there in this release")[2], flags=re.M)
+    for beginning, missing in NOT_THERE.items():
+        said = any(bullet.startswith(beginning) for bullet in bullets)
+        assert said == missing(), f"docs/operations.md, 'Not there': {beginning}"
 
 
 # ---- the simulator ---------------------------------------------------------------------------------------------------
