@@ -16,6 +16,13 @@ from tradeserver.services import layout
 from tradeserver.services.control import ask
 from tradeserver.services.faults import OperatorError
 
+UNBROKEN = """\
+[breakers]
+one_sided_limit = 0
+crash_limit = 0
+"""
+"""Where things go wrong on purpose and trading shall go on all the same."""
+
 
 class CheckFailedError(Exception):
     """What should have been seen was not; the message says what was."""
@@ -85,6 +92,18 @@ class House:
     def records(self) -> list[Record]:
         """The whole log."""
         return [record for _, record in read(layout.wal(self.state))]
+
+
+def lively_market(folder: Path) -> Path:
+    """The sample simulator's market with lower fees and more shocks: some arbitrages a second. Needs a checkout."""
+    text = Path("config/simulator.toml").read_text("utf-8")
+    for old, new in (("shocks_per_minute = 12.0", "shocks_per_minute = 40.0"), ("= 0.001", "= 0.0004")):
+        require(old in text, f"config/simulator.toml does not say {old!r} any more")
+        text = text.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "simulator.toml"
+    path.write_text(text, "utf-8")
+    return path
 
 
 @contextmanager
