@@ -6,6 +6,7 @@ HTML or nothing. `Mistake.says` are words that the sentence must have: it names 
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -335,19 +336,26 @@ def nats_is_no_condition(folder: Path) -> str:
     built = House(folder, simulator, simulator.child, port, write_config(folder, simulator.urls, port))
     nats = None
     try:
-        built.start()
-        built.wait_ready()
+        daemon = built.start()
         built.wait("a fill without NATS", lambda s: s["realised"], 60)
+        _wait_for_line(daemon, "relay_sink_lost")
         nats = start_nats(folder, port)
-        end = time.monotonic() + 20
-        while "relay_sink_back" not in built.daemon.log.read_text("utf-8") and time.monotonic() < end:  # type: ignore[union-attr]
-            time.sleep(0.05)
-        require(time.monotonic() < end, "the relay did not find NATS when it came")
+        _wait_for_line(daemon, "relay_sink_back")
         require(built.stop() == 0, "the daemon did not end well")
-        return "without NATS it trades, and NATS that comes late gets everything"
+        at = json.loads(layout.relay_positions(built.state).read_text("utf-8"))
+        last = len(built.records())
+        require(at["nats"] == last, f"NATS has {at['nats']} of {last} records")
+        return f"without NATS it trades, and NATS that comes late gets all {last} records"
     finally:
         if built.daemon is not None:
             built.daemon.stop()
         simulator.child.stop()
         if nats is not None:
             nats.stop()
+
+
+def _wait_for_line(child: Child, word: str, patience_s: float = 20.0) -> None:
+    end = time.monotonic() + patience_s
+    while word not in child.log.read_text("utf-8"):
+        require(time.monotonic() < end, f"no {word} in the log of {child.name}:\n{child.tail(5)}")
+        time.sleep(0.05)
