@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+REFEREES ?= .venv-referees
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check acceptance reference lock clean
+.PHONY: help demo test check acceptance referees reference lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,6 +40,15 @@ check: $(VENV)/dev.stamp ## lint, types, import contracts
 acceptance: $(VENV)/dev.stamp ## what must be seen, one verdict a line (needs the shared protocol data)
 	$(BIN)/python -m tradeserver.lab.acceptance $(ARGS)
 
+# Clients that others wrote live in an environment of their own; none of them is a dependency of ours.
+$(REFEREES)/run.stamp: referees/requirements.txt
+	test -x $(REFEREES)/bin/python || $(PYTHON) -m venv $(REFEREES)
+	$(REFEREES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r referees/requirements.txt
+	@touch $@
+
+referees: $(VENV)/run.stamp $(REFEREES)/run.stamp ## ccxt and the venues' own SDKs against the simulator; ARGS="--seconds 20 --json FILE"
+	$(REFEREES)/bin/python referees/run.py --tradeserver $(BIN)/tradeserver $(ARGS)
+
 reference: $(VENV)/dev.stamp ## what is generated from the code: config/reference.toml and docs/schemas
 	$(BIN)/python -m tradeserver.config.describe
 	$(BIN)/python -m tradeserver.services.schemas
@@ -47,6 +57,7 @@ lock: ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --extra demo --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements/run.txt
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements/build.txt
+	uv pip compile referees/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o referees/requirements.txt
 
 clean: ## everything that can be made again
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache state
+	rm -rf $(VENV) $(REFEREES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache state
