@@ -7,6 +7,7 @@ it); `run` lets time pass. Everything that is asked about the outcome is asked o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -59,6 +60,7 @@ class Loop:
             self.world.faults.add(fault, self.time.now)
         self.networks = {venue: Network(venue, self.world, self.time) for venue in self.world.fronts}
         self.trader = Trader(setup, self.networks, self.time, watch=watch, journal=journal)
+        self.others: list[Trader] = []
         self.flowing = True  # the simulated market moves
         self.trader.boot()
         self.time.at(self.time.now, self._world)
@@ -80,6 +82,13 @@ class Loop:
     @property
     def wires(self) -> dict[str, Wire]:
         return self.trader.wires
+
+    def twin(self, tag: str) -> Trader:
+        """Another instance with another tag on the same accounts."""
+        other = Trader(replace(self.trader.setup, tag=tag), self.networks, self.time)
+        self.others.append(other)
+        other.boot()
+        return other
 
     # ---- time --------------------------------------------------------------------------------------------------------
 

@@ -174,13 +174,19 @@ class Network:
 class Wire:
     """`sessions.wire.Transport` over simulated time. Channels in `dead` cannot be connected."""
 
-    def __init__(self, network: Network, frozen_until: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        network: Network,
+        frozen_until: Callable[[], int] = lambda: 0,
+        on_sent: Callable[[bytes], None] = lambda data: None,
+    ) -> None:
         self.network = network
         self.venue = network.venue
         self.requests: list[str] = []  # labels of what was asked for
         self.dead: set[str] = set()
         self._time = network.time
         self._frozen_until = frozen_until
+        self._on_sent = on_sent
         self._lines: dict[str, Line] = {}
         self._opening: dict[str, int] = {}  # channel -> number of the opening that waits for its Connect
         self._openings = itertools.count(1)
@@ -212,6 +218,7 @@ class Wire:
         now = self._time.now
         line.sent = max(line.sent, now + self._time.latency())
         self._time.at(line.sent, lambda: self.network.arrive(line, data.decode(), now))
+        self._on_sent(data)
         return True
 
     def request(self, request: HttpRequest) -> None:
@@ -225,6 +232,7 @@ class Wire:
             self._answer(now + request.timeout_ns, HttpAnswer(request.id, NO_ANSWER, {}, b"timed out"))
         else:
             self._time.at(now + self._time.latency(), lambda: self._http(request, now))
+            self._on_sent(request.label.encode() + request.body)
 
     def decline(self, request: HttpRequest) -> None:
         """See `Transport.decline`."""

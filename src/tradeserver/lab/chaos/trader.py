@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.commands import Command
@@ -18,9 +18,10 @@ from tradeserver.core.events import Event, RunBegan
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.ids import ClientIds
 from tradeserver.core.market import MarketLimits
-from tradeserver.core.records import Checkpoint, Record
+from tradeserver.core.records import Checkpoint, Record, StateChanged, TradingState
 from tradeserver.core.risk import RiskLimits
 from tradeserver.core.types import Charged, Fees
+from tradeserver.lab.chaos.boundaries import Boundary
 from tradeserver.lab.chaos.network import Network, Wire
 from tradeserver.lab.chaos.timeline import MS, SECOND, START, Killed, Timeline
 from tradeserver.runtime.journal import Journal, MemoryJournal
@@ -39,6 +40,9 @@ from tradeserver.venues.binance.codec import BinanceCodec
 from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.kucoin.codec import KucoinCodec
 from tradeserver.venues.kucoin.settings import KucoinSettings
+
+Moment = tuple[int, tuple[StateChanged, ...]]
+"""(when, every trading state in force from then on)."""
 
 TICK_NS: Final = 10 * MS
 VENUES: Final = ("binance", "kucoin")
@@ -142,25 +146,29 @@ class Memory:
 
 
 class Log(MemoryWal):
-    """The write-ahead log of one trader, over all its runs. `before` and `after` see each write: a place to die at."""
+    """The write-ahead log of one trader, over all its runs. `boundary`, if set, sees each write."""
 
     def __init__(self) -> None:
         super().__init__()
         self.begun: Checkpoint | None = None
-        self.before: Callable[[], None] = lambda: None
-        self.after: Callable[[], None] = lambda: None
+        self.boundary: Boundary | None = None
+        self.torn = 0  # records that the next start will not find
 
     def write(self, payloads: Sequence[bytes]) -> bool:
         """See `Wal.write`."""
-        self.before()
+        if self.boundary is None:
+            return super().write(payloads)
+        self.boundary.writing(payloads)
         kept = super().write(payloads)
-        self.after()
+        self.boundary.written(payloads)
         return kept
 
     def recover(self) -> list[Record]:
         """What a start reads."""
         first: list[Record] = [] if self.begun is None else [self.begun]
-        return first + [decode_record(payload) for payload in self.payloads]
+        found = self.payloads[: len(self.payloads) - self.torn]
+        self.torn = 0
+        return first + [decode_record(payload) for payload in found]
 
     def begin(self, checkpoint: Checkpoint) -> None:
         """A new run's first segment. What failed before may be whole again."""
@@ -191,8 +199,8 @@ class Trader:
         self.frozen_until = 0
         self.runs = 0
         self.clock_step_ns = 0  # how far this machine's clock has been set
-        self.on_send: Callable[[Any], None] = lambda session: None
-        self._watch = watch or self.trace
+        self.states: list[Moment] = []  # the trading states in force, whenever they changed, over all runs
+        self._see = watch or self.trace
         self._make_journal = journal
         self._ticking = 0
 
@@ -211,7 +219,9 @@ class Trader:
             self.engine.apply(record)
         self.wal.begin(self.engine.checkpoint(self._clock()))
         self.journal = self._make_journal()
-        self.wires = {venue: Wire(network, lambda: self.frozen_until) for venue, network in self.networks.items()}
+        self.wires = {
+            venue: Wire(network, lambda: self.frozen_until, self._sent) for venue, network in self.networks.items()
+        }
         self.sessions = make_sessions(self.setup, self.engine, self.wires)
         self.reactor = Reactor(
             Traced(self.engine, self._watch),
@@ -225,6 +235,7 @@ class Trader:
         self.ticks = TickSource(self.sessions)
         self.reactor.add(self.ticks)
         self.alive = True
+        self._note_states()
         self.reactor.tell(
             RunBegan(
                 ts=0,
@@ -256,10 +267,37 @@ class Trader:
         if self.alive:
             self.bury()
 
-    def die(self) -> None:
-        """`kill -9` at this very point of the product's code. Does not return."""
+    def die_at(self, point: str, count: int = 1) -> None:
+        """`kill -9` when this point is passed for the `count`-th time; see `boundaries.py`."""
+        self.wal.boundary = Boundary(point, count, self._die)
+
+    def _die(self) -> None:
+        """At this very point of the product's code. Does not return."""
         self.alive = False
+        self.wal.boundary = None
         raise Killed(self.bury)
+
+    def _watch(self, event: Event, records: list[Record], commands: list[Command]) -> None:
+        self._see(event, records, commands)
+        for record in records:
+            if type(record) is StateChanged:
+                self._note_states()
+                break
+        if self.wal.boundary is not None:
+            self.wal.boundary.stepped(event)
+
+    def _note_states(self) -> None:
+        self.states.append((self.time.now, self.engine.desk.states.entries()))
+
+    def press(self) -> None:
+        """Somebody else sets the kill latch."""
+        self.latch.set = True
+        latched = StateChanged(ts=self.time.now, scope="global", state=TradingState.HALTED, reason="kill latch")
+        self.states.append((self.time.now, (*self.engine.desk.states.entries(), latched)))
+
+    def _sent(self, data: bytes) -> None:
+        if self.wal.boundary is not None:
+            self.wal.boundary.sent(data)
 
     def bury(self) -> None:
         """What the kernel does for a dead process."""

@@ -60,7 +60,7 @@ class ApiConnection:
         self.authorized_ns = 0
         self.subscriptions: dict[int, Subscription] = {}
         self.next_subscription = 0
-        self.traded = False
+        self.called = False
 
     def subscribed(self, account: str) -> bool:
         return any(subscription.account == account for subscription in self.subscriptions.values())
@@ -103,9 +103,11 @@ class WsApi:
         del self._connections[conn]
 
     def channel_of(self, conn: int) -> str:
-        """A connection that has traded or logged on is for orders, else for user data."""
+        """What has subscribed to user data is for that; else who has called or logged on is there for orders."""
         connection = self._connections[conn]
-        return "orders" if connection.traded or connection.account else "user"
+        if connection.subscriptions:
+            return "user"
+        return "orders" if connection.called or connection.account else "user"
 
     def pong(self, conn: int, payload: bytes) -> None:
         self._connections[conn].keepalive.pong(payload)
@@ -156,7 +158,7 @@ class WsApi:
         call = self._calls.by_method.get(method)
         if call is None:
             raise errors.Refused(-1020, "This operation is not supported.")
-        connection.traded = connection.traded or call.needs == "trade"
+        connection.called = True
         account: list[Account] = []
 
         def who(needs: str) -> Account:
