@@ -8,6 +8,7 @@ the log, fold it into the engine, begin the run; the engine then reconciles with
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import os
@@ -21,11 +22,12 @@ from typing import Any, Final
 
 import uvloop
 
-from tradeserver.config import Config, Wiring, credentials, load, parse, prepare_state, wiring_allowed
+from tradeserver import guard
+from tradeserver.config import Config, Wiring, credentials, describe, load, parse, prepare_state, wiring_allowed
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import Operator, RunBegan
 from tradeserver.core.ids import ClientIds
-from tradeserver.core.killswitch import KILL
+from tradeserver.core.operator import STARTING
 from tradeserver.core.records import Checkpoint, Record
 from tradeserver.net.clock import RunClock
 from tradeserver.relay import arguments as relay_arguments
@@ -41,19 +43,23 @@ from tradeserver.runtime.wal_files import WalDamagedError
 from tradeserver.services import layout
 from tradeserver.services.control import Handler, Server
 from tradeserver.services.faults import ConfigError, Exit, OperatorError
+from tradeserver.services.guarding import GuardWatch
+from tradeserver.services.killing import KillDoor
 from tradeserver.services.logs import Log
 from tradeserver.services.positions import delivered
 from tradeserver.sessions.base import Session
 from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.sockets import SocketTransport
 from tradeserver.sessions.wire import NullTransport, Transport, VenueSession
-from tradeserver.venues.base import Codec, Credentials
-from tradeserver.venues.binance.codec import BinanceCodec
-from tradeserver.venues.kucoin.codec import KucoinCodec
+from tradeserver.venues.base import Credentials
+from tradeserver.venues.registry import CODECS
 
 SECOND_NS: Final = 1_000_000_000
 OVERRIDES: Final = "TRADESERVER__"
-CODECS: Final[dict[str, Callable[..., Codec]]] = {"binance": BinanceCodec, "kucoin": KucoinCodec}
+DISARM_S: Final = 3.0
+"""What a stop waits for a venue to switch its dead man's switch off."""
+GUARD_ENDS_S: Final = 30.0
+"""What a stop waits for a guard that is in the middle of a kill."""
 
 MakeTransport = Callable[[], Transport]
 
@@ -74,6 +80,7 @@ def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
         execution=config.execution,
         breakers=config.breakers,
         wal_hedge_only_ns=config.wal.hedge_only_s * SECOND_NS,
+        safety=config.safety if wiring != "paper" else None,
     )
 
 
@@ -194,6 +201,7 @@ class Daemon:
         self._transports: list[SocketTransport] = []
         self._made = False  # whether every part is there
         self._relay_task: asyncio.Task[None] | None = None
+        self._guard_task: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         """Until stopped. Raises OperatorError for what the operator must mend."""
@@ -219,6 +227,9 @@ class Daemon:
         recovered = await self._make_parts()
         self._made = True
         await self._server.start()
+        self._kill.on_signal()
+        if layout.stop_file(self._state).exists():
+            self._latch.press()
         self._reactor.tell(
             RunBegan(
                 ts=0,
@@ -240,6 +251,10 @@ class Daemon:
         )
         self._supervisor.spawn(self._ticker.run(), "ticks")
         self._relay_task = self._supervisor.spawn(self._relay.run(), "relay")
+        if self._config.guard.enabled:
+            self._tell_guard(STARTING)
+            self._guard_task = self._supervisor.spawn(self._guard.run(), "guard")
+        self._supervisor.spawn(self._guard_watch.run(), "guard watch")
         for session in self._sessions:
             session.start()
         self._supervisor.spawn(self._watch_start(), "start-up")
@@ -271,7 +286,8 @@ class Daemon:
             on_failure=self._supervisor.fail,
             pending=[session for session in sessions if isinstance(session, PaperSession)],
         )
-        self._ticker = Ticker(self._reactor, self._supervisor.ticked)
+        self._ticker = Ticker(self._reactor, self._ticked)
+        self._kill = KillDoor(engine, self._reactor, self._latch, self._state)
         self._server = Server(layout.control(self._state), self._verbs(), self._supervisor.fail)
         self._relay = ChildProcess(
             "relay",
@@ -279,7 +295,33 @@ class Daemon:
             random.random,
             lambda up, text: self._log.put("info" if up else "warning", "relay", up=up, text=text),
         )
+        self._make_guard()
         return bool(past)
+
+    def _make_guard(self) -> None:
+        """It gets the configuration as it runs here, without strategies, and the keys: over the pipe alone."""
+        config, keys = dataclasses.replace(self._config, strategies=()), self._keys
+        self._guard = ChildProcess(
+            "guard",
+            guard.arguments(self._path, lifeline=0),
+            random.random,
+            lambda up, text: self._log.put("info" if up else "warning", "guard", up=up, text=text),
+            greeting=lambda: guard.greeting(describe.to_toml(config), keys),
+        )
+        self._guard_watch = GuardWatch(
+            self._state,
+            self._guard if config.guard.enabled else None,
+            self._tell_guard,
+            self._kill.verified,
+            self._log,
+        )
+
+    def _tell_guard(self, away: str) -> None:
+        self._reactor.tell(Operator(ts=0, action="guard", argument=away, source="shell"))
+
+    def _ticked(self) -> None:
+        self._kill.after_tick()
+        self._supervisor.ticked()
 
     async def _start_second(self, past: Sequence[Record]) -> int:
         """A start second that no client id of an earlier run bears; waits for it where it must."""
@@ -365,9 +407,10 @@ class Daemon:
         await self._server.stop()
         self._journal.close()
         self._wal.close()
-        if self._relay_task is not None:
-            self._relay_task.cancel()
-        await self._relay.stop()
+        for task in (self._relay_task, self._guard_task):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(self._relay.stop(), self._guard.stop(GUARD_ENDS_S))
 
     async def _hang_up(self) -> None:
         for transport in self._transports:
@@ -379,6 +422,9 @@ class Daemon:
         end = asyncio.get_running_loop().time() + self._config.settle_s
         while (desk.arbitrages or desk.orders.live) and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.01)
+        end = asyncio.get_running_loop().time() + min(self._config.settle_s, DISARM_S)
+        while self._engine.dead_man.armed and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
         if desk.arbitrages or desk.orders.live:
             self._log.put("warning", "left_open", arbitrages=list(desk.arbitrages), orders=list(desk.orders.live))
 
@@ -388,10 +434,9 @@ class Daemon:
         return {
             "status": self._status,
             "books": self._books,
-            "kill": self._kill,
-            "pause": lambda scope="global": self._say("pause", scope),
+            **self._kill.verbs(),
+            "pause": lambda scope="global", source="control": self._say("pause", scope, source=source),
             "resume": lambda scope="global": self._say("resume", scope),
-            "clear": self._clear,
             "stop": lambda: self._supervisor.request_stop("asked to stop"),
         }
 
@@ -404,6 +449,10 @@ class Daemon:
         status["journal_failed"] = self._journal.failed
         status["relay_up"] = self._relay.up
         status["kill_latch"] = self._latch.set
+        status["kill"] = self._engine.kills.status()
+        status["guard_up"] = self._guard_watch.there
+        status["guard"] = self._guard_watch.answer
+        status["dead_man"] = self._engine.dead_man.status()
         status["inputs"] = self._reactor.inputs
         return status
 
@@ -425,22 +474,9 @@ class Daemon:
             )
         return {"rows": rows}
 
-    def _say(self, action: str, scope: str, argument: str = "") -> dict[str, Any]:
-        self._reactor.tell(Operator(ts=0, action=action, scope=scope, argument=argument))
+    def _say(self, action: str, scope: str, argument: str = "", source: str = "control") -> dict[str, Any]:
+        self._reactor.tell(Operator(ts=0, action=action, scope=scope, argument=argument, source=source))
         return {"states": self._engine.vitals.status(self._clock())["states"]}
-
-    def _kill(self, hedge: bool = False) -> dict[str, Any]:
-        """The latch first: it holds even if everything behind it fails. `hedge` leaves the hedges through."""
-        if not hedge:
-            self._latch.press()
-        live = list(self._engine.desk.orders.live)
-        answer = self._say("kill", "global", "hedge" if hedge else "")
-        return {**answer, "orders_live": live}
-
-    def _clear(self, scope: str = "global", reason: str = KILL) -> dict[str, Any]:
-        if reason == KILL:
-            self._latch.clear()
-        return self._say("clear", scope, reason)
 
 
 def commit() -> str:

@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     data.command("verify")(verify)
     app.add_typer(data, name="data", rich_help_panel=PROVE)
     app.command(hidden=True)(relay)
+    app.command(hidden=True)(guard)
 
 
 # ---- run ------------------------------------------------------------------------------------------------------------
@@ -109,17 +110,39 @@ def relay(
     raise typer.Exit(int(process.run(load(file), lifeline)))
 
 
+def guard(
+    file: FileArgument,
+    lifeline: Annotated[
+        int, typer.Option("--lifeline", help="Read configuration and keys from this inherited descriptor, end on EOF.")
+    ] = -1,
+) -> None:
+    """Watch over a daemon: kill when it cannot. The daemon starts one by itself."""
+    from tradeserver import guard as process
+
+    raise typer.Exit(int(process.run(file, lifeline)))
+
+
 # ---- tell -----------------------------------------------------------------------------------------------------------
 
 
 def kill(
     hedge: Annotated[bool, typer.Option("--hedge", help="First let hedges flatten what is open, then halt.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the proof.")] = 60.0,
     state: StateOption = DEFAULT_STATE,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop all trading now: cancel everything, send nothing more. Stays so over restarts, until `clear`."""
-    _tell("kill", state, config, as_json, hedge=hedge)
+    """Stop all trading now, cancel everything, and prove it: exit 0 only when nothing is open at any venue.
+
+    The daemon is asked first, then the guard; with --config and neither of them, this command does it itself, with the
+    keys that the configuration names. It stays so over restarts, until `clear kill`.
+    """
+    from tradeserver.cli import killing
+    from tradeserver.services import kill_client
+
+    path = control_socket(state, config).parent
+    outcome = kill_client.kill(path, hedge, timeout, None if config is None else killing.here(config))
+    raise typer.Exit(killing.tell(outcome, as_json))
 
 
 def pause(
