@@ -39,6 +39,7 @@ class OperatorDesk:
     def __init__(self, desk: Desk, kills: KillSwitch) -> None:
         self._desk = desk
         self._kills = kills
+        self._alarmed = False  # about the guard
 
     def on_operator(self, event: Operator) -> None:
         desk = self._desk
@@ -92,11 +93,14 @@ class OperatorDesk:
         if not away:
             if known:
                 self._set("global", TradingState.RUNNING, GUARD, "shell")
-                desk.alert(Severity.INFO, "GUARD_BACK", "The guard is there.")
+            if self._alarmed:
+                self._alarmed = False
+                desk.alert(Severity.INFO, "GUARD_BACK", "The guard is there again.")
             return
         if not known:
             self._set("global", TradingState.NO_NEW, GUARD, away)
         if away != STARTING:
+            self._alarmed = True
             desk.alert(
                 Severity.CRITICAL,
                 "GUARD_AWAY",
