@@ -414,3 +414,11 @@ def test_money_is_conserved_and_nothing_fills_beyond_the_book(history: list[Any]
             assert placed_order.executed <= placed_order.submitted.quantity
             assert placed_order.locked >= 0
             assert placed_order.executed == sum((f.quantity for f in placed_order.fills), D(0))
+
+
+def test_what_the_desk_marked_as_its_own_is_there_for_its_own_order() -> None:
+    """Execution marks the levels that an order reaches for; that order must still find them."""
+    desk = Desk()
+    desk.market.symbols["binance", "XRP/USDT"].take(Side.BUY, 0.6001, 100.0, until=10**18)
+    events = desk.ask(desk.order(Side.BUY, "100", "0.6001"))
+    assert ending(events) == (Ending.FILLED, D(100))

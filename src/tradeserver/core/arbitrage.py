@@ -105,6 +105,11 @@ class Arbitrage:
         planned = {leg.client_id for leg in self.opened.legs}
         return [o for c, o in self.orders.items() if c not in planned]
 
+    @property
+    def rungs_tried(self) -> int:
+        """Rungs that came to something: an order of which no byte left tried nothing."""
+        return self.rung - sum(order.unsent for order in self.hedges())
+
     def result(self, mark: Decimal) -> tuple[Decimal, dict[str, Decimal], Decimal]:
         """(realised edge, bridge from the expected one, residual base); `mark` values the residue."""
         opened = self.opened

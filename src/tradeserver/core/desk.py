@@ -41,8 +41,8 @@ from tradeserver.core.records import (
 from tradeserver.core.states import States
 from tradeserver.core.types import ZERO, Fees, Key, Side
 
-CLOSED_KEPT: Final = 100
 HISTORY_KEPT: Final = 64
+CLOSED_KEPT: Final = 100
 """Closed arbitrages that a late fill may open again. They are written into every checkpoint."""
 
 

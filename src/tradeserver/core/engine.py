@@ -140,7 +140,7 @@ class Engine:
             RateLimited: self._on_rate_limited,
             VenueFault: self.vitals.on_fault,
             WalFailed: self._on_wal_failed,
-            Operator: self._operator.on_operator,
+            Operator: self._on_operator,
         }
 
     # ---- the step --------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class Engine:
                 Severity.CRITICAL,
                 "CLOCK_BEHIND",
                 f"The clock stands {event.clock_behind_ns / 1e9:.1f} s behind the log; nothing is opened. "
-                "Set it right, then: latch clear --reason clock.",
+                "Set it right, then: clear clock.",
             )
         self._count_crashes()
         self.fates.doubt_all("restart")
@@ -292,6 +292,11 @@ class Engine:
         self.fates.on_fills(event)
         if len(self.desk.records) > booked:
             self.readiness.on_fill(event.venue)
+
+    def _on_operator(self, event: Operator) -> None:
+        if event.action == "end":
+            self.vitals.mark()  # the last figures, not those of a second ago
+        self._operator.on_operator(event)
 
     def _on_query_failed(self, event: QueryFailed) -> None:
         self.fates.on_failed(event)
@@ -369,7 +374,10 @@ class Engine:
         parts = []
         for (venue, symbol), market in self.market.symbols.items():
             book = market.book
-            parts.append(f"{venue} {symbol} {book.update_id} {book.bid!r} {book.ask!r} {book.bid_quantity!r}")
+            parts.append(
+                f"{venue} {symbol} {book.update_id} {book.bid!r} {book.ask!r} {book.bid_quantity!r} "
+                f"{book.ask_quantity!r}"
+            )
         for (venue, asset), total in sorted(self.desk.ledger.totals.items()):
             parts.append(f"{venue} {asset} {total} {self.desk.ledger.reserved.get((venue, asset), 0)}")
         return "\n".join(parts).encode()

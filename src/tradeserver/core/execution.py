@@ -39,6 +39,8 @@ from tradeserver.core.types import ZERO, Side
 from tradeserver.core.venues import Readiness
 
 SECOND_NS = 1_000_000_000
+MOST_HEDGES = 1_000
+"""Of one arbitrage, those that never left included: its client ids have room for 3,844 attempts of a leg."""
 
 
 @dataclass(frozen=True)
@@ -297,11 +299,12 @@ class Execution:
     def _repair(self, arbitrage: Arbitrage, certain: Decimal) -> None:
         """The next rung for `certain` base too much (or, negative, too little)."""
         desk = self._desk
-        arbitrage.next_hedge = desk.ts + self._policy.rung_ms * 1_000_000
+        unsent = arbitrage.rung - arbitrage.rungs_tried
+        arbitrage.next_hedge = desk.ts + (SECOND_NS if unsent else self._policy.rung_ms * 1_000_000)
         state = desk.states.of(desk.ts, (), arbitrage.opened.legs[0].symbol, arbitrage.opened.strategy)
         if state is not None and state.state is TradingState.HALTED:
             return self._page(arbitrage, certain, f"halted: {state.reason}")
-        if arbitrage.rung >= self._hedges.rungs:
+        if arbitrage.rungs_tried >= self._hedges.rungs or arbitrage.rung >= MOST_HEDGES:
             return None if arbitrage.live else self._close(arbitrage, held=True)
         step = hedging.next_rung(desk, self._hedges, arbitrage, certain, self._readiness)
         if step is None:  # no book that could be traded on: that is no rung's fault

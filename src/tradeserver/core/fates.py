@@ -31,7 +31,7 @@ from tradeserver.core.events import (
     SendRefused,
 )
 from tradeserver.core.ids import parse
-from tradeserver.core.orders import ENDED, Order, Stimulus
+from tradeserver.core.orders import ENDED, NOT_SENT, Order, Stimulus
 from tradeserver.core.records import CommissionCorrected, FillBooked, OrderChanged, OrderState, OrderTimed, Severity
 from tradeserver.core.types import ZERO, Charged, Fees, Side
 
@@ -85,7 +85,7 @@ class Fates:
     def on_refused_send(self, event: SendRefused) -> None:
         order = self._desk.orders.by_id.get(event.client_id)
         if order is not None:
-            self._move(order, Stimulus.REFUSE, code="NOT_SENT", reason=event.reason)
+            self._move(order, Stimulus.REFUSE, code=NOT_SENT, reason=event.reason)
 
     def on_link_down(self, event: LinkDown) -> None:
         """Sent, unacknowledged orders on a lost order link are UNKNOWN; without the user stream all are asked for."""

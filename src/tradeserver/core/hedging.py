@@ -84,26 +84,29 @@ def next_rung(
     """The next rung for `certain` base too much (or, negative, too little); None where no book can be traded on."""
     symbol = arbitrage.opened.legs[0].symbol
     side = Side.SELL if certain > 0 else Side.BUY
-    bound = Decimal(repr(policy.bound_bps(arbitrage.rung))) / BPS
+    bound_bps = policy.bound_bps(arbitrage.rungs_tried)
+    bound = Decimal(repr(bound_bps)) / BPS
     reference = reference_price(arbitrage, side)
     cap = reference * (1 + bound if side is Side.BUY else 1 - bound)
-    open_books = [
+    trusted = [
         market
         for (venue, name), market in desk.market.symbols.items()
         if name == symbol
         and not market.untradable(desk.ts)
         and venue in readiness.venues
-        and readiness.reachable(venue)
+        and readiness.known(venue)
         and not _halted(desk, venue)
         and (venue, symbol) in desk.fees
     ]
-    if not open_books:
+    if not trusted:
         return None
+    # A venue whose links are up first; else one that takes a hedge by REST.
+    open_books = [market for market in trusted if readiness.reachable(market.key[0])] or trusted
     offers = [c for market in open_books if (c := _offer(desk, market, side, abs(certain), cap)) is not None]
     rung = arbitrage.rung + 1
     number = arbitrage.opened.arbitrage
     if not offers:
-        why = f"nothing within {policy.bound_bps(arbitrage.rung):g} bps of {reference:f}"
+        why = f"nothing within {bound_bps:g} bps of {reference:f}"
         empty = HedgeDecided(
             ts=desk.ts, arbitrage=number, rung=rung, venue="", side=side, quantity=abs(certain), price=cap, reason=why
         )
@@ -118,7 +121,7 @@ def next_rung(
         side=side,
         quantity=leg.quantity,
         price=leg.price,
-        reason=f"cheapest of {len(offers)} within {policy.bound_bps(arbitrage.rung):g} bps",
+        reason=f"cheapest of {len(offers)} within {bound_bps:g} bps",
     )
     return Step(decided, draft, _facts(desk, [draft]))
 

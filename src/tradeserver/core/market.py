@@ -146,12 +146,12 @@ class SymbolMarket:
     def levels(self, taker: Side) -> Iterator[Level]:
         """What a taker of that side would meet, best first, without what our own orders have taken of it."""
         if not self._taken:
-            return self._shown(taker)
+            return self.shown(taker)
         return self._left(taker)
 
     def _left(self, taker: Side) -> Iterator[Level]:
         buys = taker is Side.BUY
-        for price, size in self._shown(taker):
+        for price, size in self.shown(taker):
             left = self._taken.left(buys, price, size, self.seen_ts)
             if left > 0.0:
                 yield price, left
@@ -159,7 +159,7 @@ class SymbolMarket:
     def take(self, taker: Side, cap: float, quantity: float, until: int) -> None:
         """An order of ours reaches for `quantity` up to `cap`: nobody counts on that again before `until`."""
         buys = taker is Side.BUY
-        for price, size in self._shown(taker):
+        for price, size in self.shown(taker):
             if price > cap if buys else price < cap:
                 return
             part = min(self._taken.left(buys, price, size, self.seen_ts), quantity)
@@ -169,7 +169,7 @@ class SymbolMarket:
             if quantity <= 0.0:
                 return
 
-    def _shown(self, taker: Side) -> Iterator[Level]:
+    def shown(self, taker: Side) -> Iterator[Level]:
         """The venue's levels. A quote newer than the book is the first; behind it count only strictly worse ones."""
         buys = taker is Side.BUY
         levels = self.book.asks() if buys else self.book.bids()

@@ -28,6 +28,9 @@ from tradeserver.core.types import ZERO, Side, Word
 FillKey = tuple[str, str, str]
 """(venue, symbol, trade id)."""
 
+NOT_SENT: Final = "NOT_SENT"
+"""The code of an order of which no byte left."""
+
 FILL_KEYS_KEPT: Final = 4_000
 """They are written into every checkpoint. A fill that comes again is younger than this many others."""
 
@@ -99,6 +102,7 @@ class Order:
         "stages_ns",
         "state",
         "submitted",
+        "unsent",
         "venue_order_id",
     )
 
@@ -118,6 +122,7 @@ class Order:
         self.accepted_ts = 0
         self.first_fill_ts = 0
         self.stages_ns: dict[str, int] = {}
+        self.unsent = False  # refused before a byte left
 
     @property
     def client_id(self) -> str:
@@ -179,6 +184,7 @@ class Orders:
         if order is None:
             return
         order.state = record.state
+        order.unsent = record.code == NOT_SENT
         order.executed = record.executed
         if record.venue_order_id and not order.venue_order_id:
             order.venue_order_id = record.venue_order_id

@@ -7,6 +7,8 @@ themselves after a while: an order that was refused took nothing.
 
 from __future__ import annotations
 
+MARKS_KEPT = 64
+
 _Place = tuple[bool, float]
 """(a buy takes it, price)."""
 
@@ -24,6 +26,8 @@ class Taken:
 
     def mark(self, buys: bool, price: float, size: float, quantity: float, until: int, now: int) -> None:
         """`quantity` more of this level, which shows `size`, is ours."""
+        if len(self._marks) >= MARKS_KEPT:  # of prices that never came back
+            self._marks = {place: mark for place, mark in self._marks.items() if now < mark[2]}
         self._marks[buys, price] = (size, quantity + size - self.left(buys, price, size, now), until)
 
     def left(self, buys: bool, price: float, size: float, now: int) -> float:

@@ -86,8 +86,12 @@ class Readiness:
         return all(v.phase is Phase.READY for v in self.venues.values())
 
     def reachable(self, venue: str) -> bool:
-        """Whether an order could be sent and its fate heard."""
+        """Whether an order could be sent on its own link and its fate heard."""
         return not self.venues[venue].missing()
+
+    def known(self, venue: str) -> bool:
+        """Whether an order could at least be made: a hedge may go by REST while a private link is down."""
+        return self.venues[venue].instruments and self.venues[venue].fees
 
     # ---- events ----------------------------------------------------------------------------------------------------
 

@@ -33,9 +33,8 @@ class VitalSigns:
     def on_fault(self, event: VenueFault) -> None:
         self.faults[event.venue] = self.faults.get(event.venue, 0) + 1
         self.last_fault[event.venue] = f"{event.channel}: {event.text or event.code}"
-        self._desk.alert(
-            Severity.WARNING, f"VENUE_{event.code}", f"{event.venue} {event.channel}: {event.text or event.code}."
-        )
+        text = f"{event.venue} {event.channel}: {event.text or event.code}."
+        self._desk.alert(Severity.WARNING, f"VENUE_{_word(event.code)}", text)
 
     def on_tick(self, event: Tick) -> None:
         self.ticks += 1
@@ -44,15 +43,20 @@ class VitalSigns:
             return
         self._due = event.ts + PERIOD_NS
         self._desk.keep(Vitals(ts=event.ts, gauges=self._gauges(), counters=self._counters()))
+        self.mark()
+        self._late_ns = 0
+
+    def mark(self) -> None:
+        """Profit and loss of this moment."""
+        ledger = self._desk.ledger
         self._desk.keep(
             PnlMarked(
-                ts=event.ts,
-                realised=dict(self._desk.ledger.realised),
+                ts=self._desk.ts,
+                realised=dict(ledger.realised),
                 unrealised=self.unrealised(),
-                fees=dict(self._desk.ledger.fees),
+                fees=dict(ledger.fees),
             )
         )
-        self._late_ns = 0
 
     def next_deadline(self) -> int:
         return self._due or 1  # the first tick is due at once
@@ -162,3 +166,8 @@ class VitalSigns:
             "quotes": {"checked": desk.market.quote_checks[0], "matched": desk.market.quote_checks[1]},
             "faults": dict(self.faults),
         }
+
+
+def _word(code: str) -> str:
+    """A venue's code as one stable word of an alert: "HTTP 503" is HTTP_503."""
+    return "".join(c if c.isalnum() else "_" for c in code.upper())

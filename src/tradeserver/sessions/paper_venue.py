@@ -247,7 +247,7 @@ class PaperVenue:
         command, lot = order.submitted, order.instrument.lot
         taken = self._taken.get((command.symbol, command.side), {})
         left = order.remaining
-        for price, size in symbol.levels(command.side):
+        for price, size in symbol.shown(command.side):
             money = order.instrument.price(price, Rounding.DOWN)
             if not left or (money > command.price if command.side is Side.BUY else money < command.price):
                 break

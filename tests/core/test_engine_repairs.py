@@ -1,0 +1,86 @@
+"""Repairs that reading and running brought up: hedges that never left, hedges by REST, the last P&L, venues' codes."""
+
+from __future__ import annotations
+
+from desk_kit import Kit, submitted
+
+from tradeserver.core.commands import SubmitOrder
+from tradeserver.core.events import LinkDown, Operator, OrderRejected, SendRefused, VenueFault
+from tradeserver.core.records import Alert, ArbitrageClosed, ExposureHeld, HedgeDecided, Outcome, PnlMarked, RunStopped
+
+
+def exposed() -> tuple[Kit, SubmitOrder]:
+    """The buy has filled, the sell was refused: the first hedge is on its way."""
+    kit = Kit()
+    kit.begin()
+    kit.quiet()
+    buy, sell = kit.edge()
+    kit.accept(buy)
+    kit.fill(buy)
+    kit.close(buy)
+    _, commands = kit.feed(
+        OrderRejected(ts=kit.ts, venue=sell.venue, client_id=sell.client_id, code="200004", text="balance")
+    )
+    (hedge,) = submitted(commands)
+    return kit, hedge
+
+
+def again(kit: Kit, ms: float) -> list[SubmitOrder]:
+    """Fresh books at the edge's prices after `ms`, and what a tick sends."""
+    kit.later(ms)
+    kit.book("binance", 60_000.0, 60_001.0)
+    _, first = kit.book("kucoin", 60_241.0, 60_242.0)
+    _, second = kit.tick(1)
+    return [order for order in submitted([*first, *second]) if not order.opening]
+
+
+def test_a_hedge_that_never_left_uses_no_rung() -> None:
+    """Nine refused sends in a row, more than the ladder has rungs; then a link, and the exposure is hedged."""
+    kit, hedge = exposed()
+    for _ in range(9):
+        kit.feed(SendRefused(ts=kit.ts, venue=hedge.venue, client_id=hedge.client_id, reason="link"))
+        (hedge,) = again(kit, 1_000)
+    assert not kit.of(ExposureHeld)
+    assert [h.rung for h in kit.of(HedgeDecided)] == list(range(1, 11))
+    assert all("within 10 bps" in h.reason for h in kit.of(HedgeDecided))
+    kit.accept(hedge)
+    kit.fill(hedge)
+    kit.close(hedge)
+    assert kit.of(ArbitrageClosed)[-1].outcome is Outcome.HEDGED
+
+
+def test_a_hedge_goes_by_rest_where_every_private_link_is_down() -> None:
+    kit, hedge = exposed()
+    kit.feed(SendRefused(ts=kit.ts, venue=hedge.venue, client_id=hedge.client_id, reason="link"))
+    for venue in ("binance", "kucoin"):
+        kit.feed(LinkDown(ts=kit.ts, venue=venue, channel="orders", reason="reset"))
+    (second,) = again(kit, 1_000)
+    assert second.venue == "kucoin"  # its bid is 40 bps above
+
+
+def test_a_venue_whose_links_are_up_is_preferred() -> None:
+    kit, hedge = exposed()
+    kit.feed(SendRefused(ts=kit.ts, venue=hedge.venue, client_id=hedge.client_id, reason="link"))
+    kit.feed(LinkDown(ts=kit.ts, venue="kucoin", channel="orders", reason="reset"))
+    assert again(kit, 1_000) == []  # Binance bids 40 bps less: not within the first rung
+    rungs = [h for h in kit.of(HedgeDecided) if not h.venue]
+    assert rungs
+
+
+def test_the_end_tells_the_last_profit_and_loss() -> None:
+    kit, hedge = exposed()
+    kit.accept(hedge)
+    kit.fill(hedge)
+    kit.close(hedge)
+    records, _ = kit.feed(Operator(ts=kit.ts, action="end", argument="asked", source="shell"))
+    (marked,) = (r for r in records if isinstance(r, PnlMarked))
+    assert marked.realised == kit.engine.desk.ledger.realised
+    assert isinstance(records[-1], RunStopped)
+
+
+def test_a_venues_code_becomes_one_word() -> None:
+    kit = Kit()
+    kit.begin()
+    for code in ("HTTP 503", "token", "-1003"):
+        kit.feed(VenueFault(ts=kit.ts, venue="kucoin", channel="market", code=code, text="x"))
+    assert [a.code for a in kit.of(Alert)] == ["VENUE_HTTP_503", "VENUE_TOKEN", "VENUE__1003"]
