@@ -16,6 +16,7 @@ import pytest
 
 from tradeserver import cli
 from tradeserver.core.records import BalanceBooked, Decision, OpportunityClosed, OpportunityOpened, PnlMarked, Record
+from tradeserver.runtime.latch import FileLatch
 from tradeserver.services import layout
 from tradeserver.services.control import Server
 from tradeserver.services.faults import OperatorError
@@ -177,6 +178,10 @@ def test_how_the_daemon_is_found(run: Run, state: Path, tmp_path: Path, monkeypa
 # ---- telling a daemon -----------------------------------------------------------------------------------------------
 
 
+VERBS = ("status", "kill", "killed", "pause", "resume", "clear")
+PROVEN = {"proven": True, "found": 2, "cancelled": 2, "gone": 2, "venues": [{"venue": "binance", "proven": True}]}
+
+
 @pytest.fixture
 def daemon(state: Path) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """The daemon's end of the control socket, in a thread; what it was told."""
@@ -187,6 +192,8 @@ def daemon(state: Path) -> Iterator[list[tuple[str, dict[str, Any]]]]:
             if args.get("scope") == "nonsense":
                 raise OperatorError("there is no scope 'nonsense'")
             told.append((verb, args))
+            if verb in ("kill", "killed"):
+                return {"under_way": verb == "kill", "report": None if verb == "kill" else PROVEN}
             return {"mode": "paper", "books": [{"venue": "binance", "bid": 1.5}], "states": {"global": "halted"}}
 
         return tell
@@ -194,7 +201,7 @@ def daemon(state: Path) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     ready, stop = threading.Event(), threading.Event()
 
     async def main() -> None:
-        server = Server(layout.control(state), {v: handler(v) for v in ("status", "kill", "pause", "resume", "clear")})
+        server = Server(layout.control(state), {v: handler(v) for v in VERBS})
         await server.start()
         ready.set()
         await asyncio.to_thread(stop.wait)
@@ -210,20 +217,40 @@ def daemon(state: Path) -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 def test_words_reach_the_daemon(run: Run, state: Path, daemon: list[tuple[str, dict[str, Any]]]) -> None:
     at = ("--state", str(state))
-    assert run("kill", *at)[0] == 0
+    code, out, _ = run("kill", *at)
+    assert code == 0
+    assert "nothing is open at binance; 2 orders found, 2 cancelled, 2 verified gone" in out
+    assert FileLatch(layout.kill_latch(state)).set
     assert run("kill", "--hedge", *at)[0] == 0
     assert run("pause", "--scope", "venue:kucoin", *at)[0] == 0
     assert run("resume", *at)[0] == 0
     assert run("clear", "kill", *at)[0] == 0
     assert daemon == [
         ("kill", {"hedge": False}),
+        ("killed", {}),
         ("kill", {"hedge": True}),
+        ("killed", {}),
         ("pause", {"scope": "venue:kucoin"}),
         ("resume", {"scope": "global"}),
         ("clear", {"scope": "global", "reason": "kill"}),
     ]
     code, out, err = run("pause", "--scope", "nonsense", *at)
     assert (code, out, err) == (1, "", "tradeserver: there is no scope 'nonsense'\n")
+
+
+def test_a_kill_that_nobody_hears_sets_the_latch_and_says_what_it_could_not_do(run: Run, state: Path) -> None:
+    code, out, err = run("kill", "--state", str(state))
+    assert code == 3
+    assert out.startswith("NOT PROVEN: nobody could be asked. The latch is set")
+    assert err == "tradeserver: no daemon is running\ntradeserver: no guard is running\n"
+    assert FileLatch(layout.kill_latch(state)).set
+
+
+def test_a_kill_that_would_hedge_sets_no_latch(run: Run, state: Path) -> None:
+    code, out, _ = run("kill", "--hedge", "--state", str(state))
+    assert code == 3
+    assert "The latch is not set" in out
+    assert not FileLatch(layout.kill_latch(state)).set
 
 
 def test_status(run: Run, state: Path, daemon: list[tuple[str, dict[str, Any]]]) -> None:

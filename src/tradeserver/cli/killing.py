@@ -56,8 +56,9 @@ def sentence(outcome: Outcome) -> str:
             f"orders found, {report['cancelled']} cancelled, {report['gone']} verified gone."
         )
     if not outcome.by:
+        latch = "The latch is set: no daemon on this state directory sends orders until `clear kill`."
         return (
-            "NOT PROVEN: nobody could be asked. The latch is set: no daemon on this state directory sends orders until "
-            "`clear kill`. Nothing was cancelled and nothing verified; --config FILE lets this command do it itself."
+            f"NOT PROVEN: nobody could be asked. {latch if outcome.latched else 'The latch is not set.'} Nothing was "
+            "cancelled and nothing verified; --config FILE lets this command do it itself."
         )
     return f"NOT PROVEN after {outcome.elapsed_ms} ms. Look at the venues yourself, and run it again."

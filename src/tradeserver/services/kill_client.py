@@ -33,6 +33,7 @@ class Outcome(msgspec.Struct):
 
     proven: bool = False
     by: str = ""
+    latched: bool = False  # by us, before anybody was asked
     elapsed_ms: int = 0
     report: dict[str, Any] | None = None
     notes: list[str] = []  # what could not be done, in order
@@ -42,11 +43,14 @@ def kill(state: Path, hedge: bool, timeout_s: float, here: Here | None = None) -
     """Kill and wait for the proof, at most `timeout_s`. Raises NotRunningError where there is no state directory."""
     began = time.monotonic()
     if not state.is_dir():
-        raise NotRunningError(f"there is no state directory {state}: nothing was stopped")
+        raise NotRunningError(
+            f"there is no state directory {state}: no daemon is running there, and nothing was stopped"
+        )
     outcome = Outcome()
     if not hedge:
         try:
             FileLatch(layout.kill_latch(state)).press()
+            outcome.latched = True
         except OSError as error:
             outcome.notes.append(f"the latch could not be set: {error.strerror or error}")
     for by, door in (("daemon", layout.control(state)), ("guard", layout.guard(state))):
@@ -83,7 +87,7 @@ def _through(by: str, door: Path, hedge: bool, end: float, outcome: Outcome) -> 
             return False
         misses = 0
         _note(outcome, answer)
-        if not answer["under_way"]:
+        if not answer.get("under_way"):
             return outcome.proven
         time.sleep(POLL_S)
     outcome.notes.append(f"the {by} is still at it")
@@ -91,7 +95,7 @@ def _through(by: str, door: Path, hedge: bool, end: float, outcome: Outcome) -> 
 
 
 def _note(outcome: Outcome, answer: dict[str, Any]) -> None:
-    report = answer["report"]
+    report = answer.get("report")
     if report is not None:
         outcome.report = report
-    outcome.proven = bool(report and report["proven"] and not answer["under_way"])
+    outcome.proven = bool(report and report["proven"] and not answer.get("under_way"))
