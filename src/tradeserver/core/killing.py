@@ -172,7 +172,7 @@ class VenueKill:
 
     def on_listed(self, event: OpenOrdersListed) -> None:
         """A list, whoever asked for it. One that is older than the last cancel is no look; it only helps to count."""
-        if event.asked_ts >= self._valid_from:
+        if event.asked_ts >= self._valid_from and self.phase is not Phase.CANCELLING:
             self._seen = event
         elif event.asked_ts >= self._began:
             self._note_found(self._covered(event))
