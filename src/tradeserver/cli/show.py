@@ -1,146 +1,21 @@
-"""How answers look: JSON for programs, Rich tables for people. Nothing here asks anybody anything."""
+"""How answers look: JSON for programs, tables for people. Nothing here asks anybody anything.
+
+A table fits into its terminal: columns that are empty are left out, then the least needed ones until the rest fits,
+and the last line says which. Into a pipe everything goes, in one line a row.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-Cell = Callable[[Any], str]
-Column = tuple[str, str, Cell]
-"""(title, key of the row, how its value looks)"""
+from tradeserver.cli.cells import COLUMNS, LEAST, WRAPPED, Column, bps, clock, joined, measured, milliseconds, text
 
-
-def text(value: Any) -> str:
-    """As it is; nothing for None."""
-    return "" if value is None else str(value)
-
-
-def clock(ns: Any) -> str:
-    """A time, UTC, to the millisecond."""
-    if not ns:
-        return ""
-    return time.strftime("%m-%d %H:%M:%S", time.gmtime(ns // 1_000_000_000)) + f".{ns // 1_000_000 % 1000:03d}"
-
-
-def milliseconds(ns: Any) -> str:
-    """A duration."""
-    return "" if ns is None else f"{ns / 1e6:,.1f}"
-
-
-def bps(value: Any) -> str:
-    """Basis points."""
-    return "" if value is None else f"{value:.2f}"
-
-
-def yes(value: Any) -> str:
-    """A truth."""
-    return "yes" if value else ""
-
-
-def amounts(value: Any) -> str:
-    """{"USDT": "1.5", "BTC": "0"} as "1.5 USDT"."""
-    shown = [f"{amount} {asset}" for asset, amount in (value or {}).items() if amount != "0"]
-    return ", ".join(shown)
-
-
-def joined(value: Any) -> str:
-    """A list of words."""
-    return ", ".join(str(item) for item in value or [])
-
-
-COLUMNS: Final[dict[str, list[Column]]] = {
-    "orders": [
-        ("time", "submitted_ns", clock),
-        ("venue", "venue", text),
-        ("symbol", "symbol", text),
-        ("side", "side", text),
-        ("quantity", "quantity", text),
-        ("price", "price", text),
-        ("state", "state", text),
-        ("executed", "executed", text),
-        ("arb", "arbitrage", text),
-        ("leg", "leg", text),
-        ("try", "attempt", text),
-        ("client id", "client_id", text),
-        ("reason", "reason", text),
-    ],
-    "fills": [
-        ("time", "ts_ns", clock),
-        ("venue", "venue", text),
-        ("symbol", "symbol", text),
-        ("side", "side", text),
-        ("quantity", "quantity", text),
-        ("price", "price", text),
-        ("fee", "commission", text),
-        ("in", "commission_asset", text),
-        ("arb", "arbitrage", text),
-        ("trade id", "trade_id", text),
-    ],
-    "balances": [("venue", "venue", text), ("asset", "asset", text), ("total", "total", text)],
-    "arbitrages": [
-        ("arb", "arbitrage", text),
-        ("opened", "opened_ns", clock),
-        ("strategy", "strategy", text),
-        ("base", "base", text),
-        ("quantity", "quantity", text),
-        ("state", "state", text),
-        ("expected", "expected_edge", text),
-        ("realised", "realised_edge", text),
-        ("in", "quote", text),
-        ("hedges", "hedges", text),
-        ("one-sided", "one_sided", yes),
-        ("ms", "duration_ns", milliseconds),
-    ],
-    "opportunities": [
-        ("opp", "opportunity", text),
-        ("opened", "opened_ns", clock),
-        ("symbol", "symbol", text),
-        ("buy", "buy_venue", text),
-        ("sell", "sell_venue", text),
-        ("gross bps", "peak_gross_bps", bps),
-        ("net bps", "peak_net_bps", bps),
-        ("quantity", "peak_quantity", text),
-        ("ms", "duration_ns", milliseconds),
-        ("taken", "taken", yes),
-        ("refused for", "reason", text),
-    ],
-    "decisions": [
-        ("time", "ts_ns", clock),
-        ("taken", "taken", yes),
-        ("arb", "arbitrage", text),
-        ("reasons", "reasons", joined),
-        ("gross bps", "gross_bps", bps),
-        ("net bps", "net_bps", bps),
-        ("quantity", "quantity", text),
-        ("times", "count", text),
-    ],
-    "refusals": [
-        ("reason", "reason", text),
-        ("decisions", "decisions", text),
-        ("opportunities", "opportunities", text),
-        ("best net bps", "best_net_bps", bps),
-        ("last", "last_ns", clock),
-    ],
-    "alerts": [("time", "ts_ns", clock), ("severity", "severity", text), ("code", "code", text), ("", "text", text)],
-    "pnl": [
-        ("at", "ts_ns", clock),
-        ("realised", "realised", amounts),
-        ("unrealised", "unrealised", amounts),
-        ("fees", "fees", amounts),
-    ],
-    "split": [
-        ("day", "day", text),
-        ("symbol", "symbol", text),
-        ("venue", "venue", text),
-        ("fills", "fills", text),
-        ("realised", "realised", amounts),
-        ("net", "net", amounts),
-        ("turnover", "turnover", amounts),
-        ("fees", "fees", amounts),
-    ],
-}
+PIPE_WIDTH: Final = 2_000
+WRAP_AT: Final = 24  # columns that may wrap are counted with at most so many characters
+GAP: Final = 2  # between two columns
 
 
 def as_json(value: Any) -> None:
@@ -152,34 +27,86 @@ def as_json(value: Any) -> None:
 
 def as_table(kind: str, answer: dict[str, Any]) -> None:
     """The rows of an answer, and the sequence that they are at."""
-    from rich.console import Console
-
-    console = Console()
-    console.print(table(COLUMNS[kind], answer["rows"]))
+    console = _console()
+    _print_table(console, kind, answer["rows"])
     console.print(f"[dim]as of sequence {answer['sequence']}[/dim]")
-
-
-def table(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> Any:
-    """A Rich table; columns that no row has are left out."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    present = [column for column in columns if not rows or any(column[1] in row for row in rows)]
-    for title, key, _ in present:
-        numeric = rows and all(_is_number(row.get(key)) for row in rows)
-        made.add_column(title, justify="right" if numeric else "left", no_wrap=key not in ("reason", "text"))
-    for row in rows:
-        made.add_row(*(Text(cell(row.get(key))) for _, key, cell in present))
-    return made
 
 
 def as_facts(value: dict[str, Any]) -> None:
     """A nested answer (status, one opportunity) for people: scalars as lines, lists of rows as tables."""
+    _facts(_console(), "", value)
+
+
+def _console() -> Any:
     from rich.console import Console
 
-    _facts(Console(), "", value)
+    return Console() if sys.stdout.isatty() else Console(width=int(os.environ.get("COLUMNS") or PIPE_WIDTH))
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _print_table(console: Any, kind: str, rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        console.print("none")
+        return
+    columns = COLUMNS.get(kind) or [(key, key, text) for key in rows[0]]
+    shown, left_out = fit(columns, LEAST.get(kind, ()), rows, console.width)
+    console.print(table(shown, rows))
+    if left_out:
+        console.print(f"[dim]not shown at this width: {', '.join(left_out)}[/dim]")
+
+
+def fit(
+    columns: Sequence[Column], least: Sequence[str], rows: Sequence[dict[str, Any]], width: int
+) -> tuple[list[Column], list[str]]:
+    """The columns that have something to show and fit into `width`, and the titles of those that did not."""
+    widths = {column: _width(column, rows) for column in columns}
+    shown = [column for column in columns if widths[column]]
+    left_out = []
+    for key in least:
+        if sum(widths[c] + GAP for c in shown) <= width:
+            break
+        left_out += [title for title, name, _ in shown if name == key]
+        shown = [column for column in shown if column[1] != key]
+    return shown, left_out
+
+
+def _width(column: Column, rows: Sequence[dict[str, Any]]) -> int:
+    """Its widest cell or its title; 0 where every cell is empty."""
+    title, key, cell = column
+    longest = max((len(cell(row[key])) for row in rows if key in row), default=0)
+    if not longest:
+        return 0
+    return max(len(title), min(longest, WRAP_AT) if key in WRAPPED else longest)
+
+
+def table(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> Any:
+    """A Rich table of these columns."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for title, key, _ in columns:
+        numeric = all(_is_number(row.get(key)) for row in rows)
+        made.add_column(title, justify="right" if numeric else "left", no_wrap=key not in WRAPPED, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell(row.get(key)) if key in row else "") for _, key, cell in columns))
+    return made
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return True
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return value is None
+    return True
+
+
+# ---- facts ----------------------------------------------------------------------------------------------------------
 
 
 def _facts(console: Any, name: str, value: dict[str, Any]) -> None:
@@ -191,20 +118,23 @@ def _facts(console: Any, name: str, value: dict[str, Any]) -> None:
     nested = {k: v for k, v in value.items() if isinstance(v, dict) and v}
     for key, item in value.items():
         if key not in rows and key not in nested and item not in ({}, [], "", None):
-            shown = clock(item) if key.endswith("_ns") and isinstance(item, int) and item > 10**15 else item
-            console.print(Text(f"  {key:<24} {joined(shown) if isinstance(shown, list) else shown}"))
+            label, shown = _fact(key, item)
+            console.print(Text(f"  {label:<24} {shown}"))
     for key, items in rows.items():
         console.print(f"\n[bold]{key}[/bold]")
-        console.print(table(COLUMNS.get(key) or [(k, k, text) for k in items[0]], items))
+        _print_table(console, key, items)
     for key, item in nested.items():
         _facts(console, f"{name}.{key}" if name else key, item)
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, int | float):
-        return True
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return value is None
-    return True
+def _fact(key: str, item: Any) -> tuple[str, str]:
+    """(label, value) of one scalar; the unit moves from the name to the value."""
+    if isinstance(item, bool):
+        return key.replace("_", " "), "yes" if item else "no"
+    if key.endswith("_ns") and isinstance(item, int):
+        label = "time" if key == "ts_ns" else key.removesuffix("_ns").replace("_", " ")
+        return label, f"{clock(item)} UTC" if item > 10**15 else f"{milliseconds(item)} ms"
+    if key.endswith("_bps"):
+        return key.removesuffix("_bps").replace("_", " "), f"{bps(item)} bps"
+    shown = joined(item) if isinstance(item, list) else measured(item) if isinstance(item, float) else text(item)
+    return key.replace("_", " "), shown
