@@ -62,3 +62,18 @@ def sentence(outcome: Outcome) -> str:
             "cancelled and nothing verified; --config FILE lets this command do it itself."
         )
     return f"NOT PROVEN after {outcome.elapsed_ms} ms. Look at the venues yourself, and run it again."
+
+
+def tell_drill(result: dict[str, Any], file: Path | None) -> int:
+    """Print a drill or a rehearsal; the exit code: 0 only where everything was good."""
+    import msgspec
+
+    from tradeserver.cli import show
+
+    if file is not None and str(file) != "-":
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    if file is not None and str(file) == "-":
+        show.as_json(result)
+    else:
+        show.as_facts(result)
+    return Exit.OK if result["good"] else Exit.ERROR
