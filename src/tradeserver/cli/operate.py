@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     panels: dict[str, tuple[Callable[..., None], ...]] = {
         RUN: (demo, run, simulate),
         TELL: (kill, pause, resume, clear),
-        PROVE: (check, replay, rebuild),
+        PROVE: (check, replay, rebuild, drill),
     }
     for panel, verbs in panels.items():
         for verb in verbs:
@@ -257,6 +257,31 @@ def rebuild(file: FileArgument) -> None:
     except StoreError as error:
         raise OperatorError(f"the database cannot be rebuilt: {error}") from None
     print(f"rebuilt up to sequence {at}")
+
+
+def drill(
+    orders: Annotated[int, typer.Option("--orders", min=1, help="Orders that rest when the kill comes.")] = 20,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Kills of each scenario.")] = 3,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", help="calm, frozen, thaw, throttled; may be repeated.")
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the result there as JSON; - is stdout."),
+    ] = None,
+    state: StateOption = DEFAULT_STATE,
+    config: ConfigOption = None,
+) -> None:
+    """Rehearse the kill: harmlessly with the daemon that runs here, else for real against a simulator of its own."""
+    from tradeserver.cli import killing
+    from tradeserver.lab import drill as lab
+
+    for name in scenario or ():
+        if name not in lab.SCENARIOS:
+            raise typer.BadParameter(f"choose of {', '.join(lab.SCENARIOS)}", param_hint="--scenario")
+    path = control_socket(state, config).parent
+    result = lab.run(path, orders, rounds, scenario or lab.SCENARIOS, lambda text: print(text, file=sys.stderr))
+    raise typer.Exit(killing.tell_drill(result, json_file))
 
 
 def verify(
