@@ -79,6 +79,17 @@ class World:
             return {}
         return answer
 
+    def close(self) -> tuple[int, dict[str, Any]]:
+        """The daemon ends in order, then the rest: its exit code, and the simulator's accounts as they then were."""
+        try:
+            code = self.daemon.stop(30.0)
+            state: dict[str, Any] = self.simulator.get("/state")
+            (self.folder / "simulator.json").write_text(json.dumps(state, indent=2) + "\n", "utf-8")
+            return code, state
+        finally:
+            self.simulator.child.stop()
+            self.nats.stop()
+
 
 def start(options: DemoOptions, folder: Path) -> World:
     """Everything up, in the order of need."""
@@ -89,11 +100,14 @@ def start(options: DemoOptions, folder: Path) -> World:
         words = [str(options.simulator_config), *words]
     nats_port = free_port()
     nats = start_nats(folder, nats_port)
+    simulator = None
     try:
         simulator = Simulator(folder, words)
         config = write_config(folder, simulator.urls, nats_port)
         return World(folder, simulator, nats, config, start_daemon(folder, config))
     except BaseException:
+        if simulator is not None:
+            simulator.child.stop()
         nats.stop()
         raise
 
@@ -109,12 +123,10 @@ def run(options: DemoOptions) -> int:
         world = start(options, folder)
         try:
             _watch(world, options, console, stopping)
-        finally:
-            code = world.daemon.stop(30.0)
-    state = world.simulator.get("/state")
-    (folder / "simulator.json").write_text(json.dumps(state, indent=2) + "\n", "utf-8")
-    world.simulator.child.stop()
-    world.nats.stop()
+        except BaseException:
+            world.close()
+            raise
+        code, state = world.close()
     summary = conclude(world, state, code)
     console.print(summary_table(summary))
     if options.json_file is not None:
@@ -165,7 +177,7 @@ def _watch(world: World, options: DemoOptions, console: Console, stopping: _Inte
                 world.tally.add(record)
             world.daemon.require_running()
             if shown:
-                live.update(picture(world.status(), world.tally))
+                live.update(picture(world.status(), world.tally, console.height - 1))
             elif time.monotonic() >= next_line:
                 next_line += LINE_EVERY_S
                 _line(console, world.tally)
