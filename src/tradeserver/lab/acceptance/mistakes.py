@@ -309,23 +309,21 @@ def judge(mistake: Mistake, seen: Seen) -> None:
 
 def item_9(folder: Path, data: Path) -> str:
     """Every mistake of the table, and NATS away, which is none."""
-    judge_all(folder, MISTAKES)
+    simulator = Simulator(folder)
+    try:
+        for number, mistake in enumerate(MISTAKES):
+            check(mistake, folder / str(number), simulator)
+    finally:
+        simulator.child.stop()
     away = nats_is_no_condition(folder / "nats")
     return f"{len(MISTAKES)} mistakes, each one sentence, its exit code and nothing left; {away}"
 
 
-def judge_all(folder: Path, mistakes: Sequence[Mistake]) -> None:
-    """Make each and judge it."""
-    simulator = Simulator(folder)
-    try:
-        for number, mistake in enumerate(mistakes):
-            judge(mistake, make(mistake, folder / str(number), simulator.urls))
-            links = [
-                f"{venue} {channels}" for venue, channels in simulator.get("/state")["connections"].items() if channels
-            ]
-            require(not links, f"{mistake.name}: sockets were left open: {links}")
-    finally:
-        simulator.child.stop()
+def check(mistake: Mistake, folder: Path, simulator: Simulator) -> None:
+    """Make it and judge it. Raises CheckFailedError."""
+    judge(mistake, make(mistake, folder, simulator.urls))
+    links = [str(item) for item in simulator.get("/state")["connections"].items() if item[1]]
+    require(not links, f"{mistake.name}: sockets were left open: {links}")
 
 
 def nats_is_no_condition(folder: Path) -> str:
