@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from desk_kit import START, SYMBOL, D, Kit
-
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.events import OrderRejected, RunBegan
 from tradeserver.core.records import Alert, ArbitrageClosed, RunStopped, StateChanged, TradingState

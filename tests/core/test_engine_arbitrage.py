@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from desk_kit import MS, START, SYMBOL, VENUES, Kit, instrument, submitted
 
+from desk_kit import MS, START, SYMBOL, VENUES, Kit, instrument, submitted
 from tradeserver.core.commands import (
     CancelAll,
     Command,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from desk_kit import Kit, submitted
-
 from tradeserver.core.commands import SubmitOrder
 from tradeserver.core.events import LinkDown, Operator, OrderRejected, SendRefused, VenueFault
 from tradeserver.core.records import Alert, ArbitrageClosed, ExposureHeld, HedgeDecided, Outcome, PnlMarked, RunStopped

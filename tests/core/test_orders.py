@@ -7,10 +7,10 @@ from itertools import product
 from random import Random
 
 import pytest
-from desk_kit import START, SYMBOL, Kit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from desk_kit import START, SYMBOL, Kit
 from tradeserver.core.commands import SubmitOrder
 from tradeserver.core.events import (
     Ending,

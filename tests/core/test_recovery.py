@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from desk_kit import START, Kit, submitted
 from test_soak import Watch, check
 from toy_world import World, engine
-
 from tradeserver.core import desk as desk_module
 from tradeserver.core.commands import Command, QueryFills, QueryOrder, SubmitOrder
 from tradeserver.core.engine import Engine

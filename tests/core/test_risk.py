@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from desk_kit import instrument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desk_kit import instrument
 from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits, check, submit
 from tradeserver.core.types import Side
 

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from desk_kit import instrument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desk_kit import instrument
 from tradeserver.core.arbitrage import common_lot
 from tradeserver.core.intents import LegIntent
 from tradeserver.core.sizing import Sized, base_fee, gross_up, money, quote_fee, reserve, size

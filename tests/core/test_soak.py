@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+
 from desk_kit import SYMBOL, VENUES, instrument
 from toy_world import LIMITS, World
-
 from tradeserver.core.commands import Command, SubmitOrder
 from tradeserver.core.records import (
     Alert,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from desk_kit import SYMBOL, Kit
-
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.taken import Taken
 from tradeserver.core.types import Side

@@ -7,10 +7,10 @@ from fractions import Fraction
 from math import ceil, floor
 
 import pytest
-from desk_kit import instrument
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from desk_kit import instrument
 from tradeserver.core.types import Rounding, Side, measured, on_grid, plain, quantise
 
 D = Decimal

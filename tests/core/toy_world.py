@@ -10,8 +10,8 @@ from decimal import Decimal
 from random import Random
 
 import msgspec
-from desk_kit import MS, START, SYMBOL, VENUES, instrument
 
+from desk_kit import MS, START, SYMBOL, VENUES, instrument
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.commands import (
     Command,

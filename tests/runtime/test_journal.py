@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shell_kit import checkpoint
 
+from shell_kit import checkpoint
 from tradeserver.runtime.journal import (
     DIGEST,
     END,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
-from shell_kit import EchoCodec, ScriptEngine, alert
 
+from shell_kit import EchoCodec, ScriptEngine, alert
 from tradeserver.core.events import (
     Event,
     LinkDown,

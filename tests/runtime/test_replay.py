@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_reactor import Wire
 
 from shell_kit import EchoCodec, ScriptEngine, checkpoint
+from test_reactor import Wire
 from tradeserver.core.events import Operator, SendRefused
 from tradeserver.runtime.journal import FileJournal, JournalError, JournalHeader
 from tradeserver.runtime.latch import MemoryLatch

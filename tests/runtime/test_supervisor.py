@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from test_reactor import Wire
 
 from shell_kit import EchoCodec, ScriptEngine
+from test_reactor import Wire
 from tradeserver.core.events import Tick
 from tradeserver.net.backoff import BackoffSettings
 from tradeserver.runtime.journal import DIGEST, INPUT, MemoryJournal, count_and_digest

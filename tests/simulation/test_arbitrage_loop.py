@@ -11,8 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from loop import EAGER, SECOND, START, VENUES, Loop, make_engine, make_sessions
 
+from loop import EAGER, SECOND, START, VENUES, Loop, make_engine, make_sessions
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import BestQuote, BookInvalid, OrderFilled, OrdersSent, SendRefused, Trust
 from tradeserver.core.records import (

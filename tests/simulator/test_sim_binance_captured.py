@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from venue_kit import BINANCE_KEY, BINANCE_SECRET, MS, T0, Venue, body_of, hex_hmac
 
 from tradeserver.simulator.front import HttpIn, HttpOut
+from venue_kit import BINANCE_KEY, BINANCE_SECRET, MS, T0, Venue, body_of, hex_hmac
 
 # What each captured call must come to on an account without orders: status and, where refused, the code.
 EXPECTED = {

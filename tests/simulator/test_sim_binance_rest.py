@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from venue_kit import MS, D, S, Venue, binance, body_of, limit_order, settings
 
 from tradeserver.simulator.types import Side, Status
+from venue_kit import MS, D, S, Venue, binance, body_of, limit_order, settings
 
 
 def refused(answer: Any, code: int, text: str, status: int = 400) -> None:

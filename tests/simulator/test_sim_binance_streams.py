@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from venue_kit import MS, D, S, Venue, binance, body_of, limit_order
 
 from tradeserver.simulator.front import Close, Ping
 from tradeserver.simulator.types import RecordedFrame, Side
+from venue_kit import MS, D, S, Venue, binance, body_of, limit_order
 
 
 def move(venue: Venue, price: str, quantity: str = "5") -> None:

@@ -7,6 +7,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tradeserver.simulator.accounts import ApiKey
+from tradeserver.simulator.front import Ping
+from tradeserver.simulator.types import Side
 from venue_kit import (
     BINANCE_KEY,
     BINANCE_SECRET,
@@ -19,10 +23,6 @@ from venue_kit import (
     settings,
     ws_params,
 )
-
-from tradeserver.simulator.accounts import ApiKey
-from tradeserver.simulator.front import Ping
-from tradeserver.simulator.types import Side
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC_PEM = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

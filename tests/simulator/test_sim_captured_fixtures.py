@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+
+from tradeserver.simulator.front import HttpIn, HttpOut
+from tradeserver.simulator.types import Side, Symbol
 from venue_kit import (
     BINANCE_KEY,
     BINANCE_SECRET,
@@ -26,9 +29,6 @@ from venue_kit import (
     kucoin_headers,
     settings,
 )
-
-from tradeserver.simulator.front import HttpIn, HttpOut
-from tradeserver.simulator.types import Side, Symbol
 
 # Mid prices; the fixtures' limit orders stay away from them.
 MIDS = {"LTC": D(60), "ADA": D("0.4"), "ETH": D(2000)}

@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, quote
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from venue_kit import BINANCE_KEY, KUCOIN_PASSPHRASE, MS, Venue, b64_hmac, body_of
 
 from tradeserver.simulator.accounts import ApiKey
 from tradeserver.simulator.kucoin import auth
+from venue_kit import BINANCE_KEY, KUCOIN_PASSPHRASE, MS, Venue, b64_hmac, body_of
 
 
 def documented(shared_data: Path, venue: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from venue_kit import KUCOIN_KEY, KUCOIN_PASSPHRASE, KUCOIN_SECRET, MS, T0, Venue, b64_hmac, body_of
 
 from tradeserver.simulator.front import HttpIn, HttpOut
+from venue_kit import KUCOIN_KEY, KUCOIN_PASSPHRASE, KUCOIN_SECRET, MS, T0, Venue, b64_hmac, body_of
 
 # What each captured call must come to on an account without orders, where it is not success.
 EXPECTED = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from venue_kit import MS, D, S, Venue, binance, body_of, kucoin, kucoin_headers, kucoin_order, settings
 
 from tradeserver.simulator.front import HttpIn
 from tradeserver.simulator.types import Side, Status
+from venue_kit import MS, D, S, Venue, binance, body_of, kucoin, kucoin_headers, kucoin_order, settings
 
 ORDERS = "POST /api/v1/hf/orders"
 SYNC = "POST /api/v1/hf/orders/sync"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from venue_kit import KUCOIN_KEY, KUCOIN_SECRET, MS, D, Venue, b64_hmac, body_of, entry, kucoin
 
 from tradeserver.simulator.types import OrderState, OrderType, TimeInForce
+from venue_kit import KUCOIN_KEY, KUCOIN_SECRET, MS, D, Venue, b64_hmac, body_of, entry, kucoin
 
 ORDER = {"symbol": "XRP-USDT", "side": "BUY", "orderType": "LIMIT", "size": "20", "price": "1.1", "tradeType": "SPOT"}
 

@@ -9,6 +9,10 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tradeserver.simulator.front import Close
+from tradeserver.simulator.tape import TapeBook
+from tradeserver.simulator.types import BookChange, QuoteChange, RecordedFrame, Side
 from venue_kit import (
     KUCOIN_KEY,
     KUCOIN_PASSPHRASE,
@@ -24,10 +28,6 @@ from venue_kit import (
     kucoin_order,
     push,
 )
-
-from tradeserver.simulator.front import Close
-from tradeserver.simulator.tape import TapeBook
-from tradeserver.simulator.types import BookChange, QuoteChange, RecordedFrame, Side
 
 ORDERS = "POST /api/v1/hf/orders"
 V1, V2, BALANCE = "/spotMarket/tradeOrders", "/spotMarket/tradeOrdersV2", "/account/balance"

@@ -14,9 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from consumer import consume
 from nats_server import NatsServer
-
 from tradeserver.core.records import BalanceBooked, Checkpoint
 from tradeserver.relay import arguments
 from tradeserver.runtime.wal import FileWal, WalSettings, encode_record

@@ -7,10 +7,10 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from binance_talk import HMAC, Talk, commission, exchange_info
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from binance_talk import HMAC, Talk, commission, exchange_info
 from tradeserver.core.commands import CancelAll, CancelOrder, QueryFills, QueryOpenOrders, QueryOrder, RequestAccount
 from tradeserver.venues.base import WireError
 

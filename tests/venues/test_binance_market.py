@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from binance_talk import MS, SECOND, XRP, Talk, exchange_info, names, query
 
+from binance_talk import MS, SECOND, XRP, Talk, exchange_info, names, query
 from tradeserver.core.book import Book
 from tradeserver.core.commands import RequestSnapshot
 from tradeserver.core.events import (

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from binance_talk import ED25519, HMAC, MS, SECOND, T0, Talk, names, query
 
+from binance_talk import ED25519, HMAC, MS, SECOND, T0, Talk, names, query
 from tradeserver.core.commands import (
     ArmDeadMan,
     CancelAll,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from binance_talk import ED25519, HMAC, MS, SECOND, T0, XRP, Talk, commission, exchange_info, names, query
 
+from binance_talk import ED25519, HMAC, MS, SECOND, T0, XRP, Talk, commission, exchange_info, names, query
 from tradeserver.core.commands import CancelAll, QueryOpenOrders, RequestSnapshot
 from tradeserver.core.events import (
     ClockOffset,

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kucoin_kit import KEYS, T0, XRP, Talk, fill_row, level2, order_push, order_row
 
+from kucoin_kit import KEYS, T0, XRP, Talk, fill_row, level2, order_push, order_row
 from tradeserver.core.commands import (
     ArmDeadMan,
     CancelAll,

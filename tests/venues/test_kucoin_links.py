@@ -7,8 +7,8 @@ from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from kucoin_kit import BTC, KEYS, MS, RENAMED, SECOND, T0, XRP, Talk
 
+from kucoin_kit import BTC, KEYS, MS, RENAMED, SECOND, T0, XRP, Talk
 from tradeserver.core.events import (
     BookInvalid,
     ClockOffset,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kucoin_kit import BTC, KEYS, MS, SECOND, XRP, Talk, level2
 
+from kucoin_kit import BTC, KEYS, MS, SECOND, XRP, Talk, level2
 from tradeserver.core.book import Book
 from tradeserver.core.commands import RequestSnapshot
 from tradeserver.core.events import BestQuote, BookDelta, BookInvalid, BookSnapshot, Event, Trade, Trust, VenueFault

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from kucoin_kit import MS, SECOND, XRP, Talk, order_push
 
+from kucoin_kit import MS, SECOND, XRP, Talk, order_push
 from tradeserver.core.commands import CancelOrder, SubmitOrder
 from tradeserver.core.events import (
     Balance,

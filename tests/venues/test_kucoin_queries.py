@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from kucoin_kit import BTC, MS, SECOND, T0, XRP, Talk, fill_row, order_push, order_row
 
+from kucoin_kit import BTC, MS, SECOND, T0, XRP, Talk, fill_row, order_push, order_row
 from tradeserver.core.commands import (
     ArmDeadMan,
     CancelAll,
