@@ -86,9 +86,10 @@ class KillSwitch:
         }
 
     def end(self, scope: str) -> None:
-        """It was cleared."""
+        """It was cleared: its proof is worth nothing any more."""
         if scope == self._scope:
             self._venues = {}
+            self.report = None
 
     @property
     def under_way(self) -> bool:

@@ -1,13 +1,8 @@
-"""The guard: a small process with the keys, for the day when the daemon's own loop does not answer.
+"""The guard's life: its triggers, its socket, its conversations with the venues, and how the process begins and ends.
 
-It hears a kill on its own socket, by SIGUSR1, by the stop file and from NATS. It sets the latch first, which the daemon
-reads before each send; then it asks the daemon, which knows its orders best; and where that does not answer in time it
-cancels and verifies by itself over REST, until nothing is open. What came of it stays in a file until a daemon has
-taken it into its log.
-
-The daemon starts it and hands it configuration and keys over the inherited pipe, never by command line or environment.
-It ends on EOF of that pipe, a kill that is under way first finished. Started by hand it takes the keys from the
-configuration's references and outlives daemons. One guard works (a lock file); a second one waits for it.
+The daemon hands it configuration and keys over the inherited pipe, never by command line or environment; it ends on EOF
+of that pipe. Started by hand it takes the keys from the configuration's references and outlives daemons. One guard
+works (a lock file); a second one waits for it. What a kill is, is in `kill.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +13,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,36 +20,20 @@ import msgspec
 
 from tradeserver.config import Config, credentials, load, parse, prepare_state
 from tradeserver.core.commands import QueryOpenOrders
-from tradeserver.core.desk import Desk
-from tradeserver.core.events import Event, OpenOrdersListed, QueryFailed, RateLimited
-from tradeserver.core.ids import ClientIds
-from tradeserver.core.killing import Throttle
-from tradeserver.core.killswitch import exposure, in_words, reported
-from tradeserver.core.market import Market, MarketLimits
-from tradeserver.core.records import AssetExposure, KillReported
-from tradeserver.core.types import ZERO
+from tradeserver.core.events import Event, OpenOrdersListed, QueryFailed
+from tradeserver.guard.kill import Kill
 from tradeserver.net.clock import RunClock
-from tradeserver.runtime.latch import FileLatch
-from tradeserver.runtime.wal import encode_record
-from tradeserver.runtime.wal_files import WalDamagedError
-from tradeserver.runtime.wal_read import latest
 from tradeserver.services import layout, words
 from tradeserver.services.control import Server, asked
 from tradeserver.services.faults import Exit, OperatorError
 from tradeserver.services.lock import Lock
 from tradeserver.services.logs import Log
-from tradeserver.services.messages import public
-from tradeserver.sessions.rest_kill import RestKill
 from tradeserver.sessions.safety import RestVenue
 from tradeserver.venues.base import Credentials
 from tradeserver.venues.registry import CODECS
 
 LOOK_S: Final = 0.1
-"""Between two looks for the stop file, and two questions to a daemon that is killing."""
-MISSES: Final = 3
-"""Questions in a row that a daemon which has taken a kill may leave unanswered."""
-DAEMON_S: Final = 60.0
-"""What the daemon gets to prove a kill, before the guard does it by itself as well."""
+"""Between two looks for the stop file, or for the lock of another guard."""
 FINISH_S: Final = 120.0
 """How long a kill may go on after the pipe has closed."""
 
@@ -68,26 +46,16 @@ class Greeting(msgspec.Struct, frozen=True):
 
 
 class Guard:
-    """See the module. `kill` is its purpose."""
+    """See the package. `kill` is its purpose."""
 
     def __init__(self, config: Config, state: Path, keys: Mapping[str, Credentials], log: Log) -> None:
-        self.report: KillReported | None = None  # of the latest kill that the guard did itself
         self._config = config
         self._state = state
         self._keys = keys
         self._log = log
         self._now = RunClock()
-        self._latch = FileLatch(layout.kill_latch(state))
-        self._throttles = {name: Throttle() for name in config.enabled}
         self._venues: dict[str, RestVenue] = {}
-        self._killing: asyncio.Task[None] | None = None
-        self._hedging = False
-        self._began = 0
-        self._latched = 0  # when the latch was set for this kill
-        self._by = ""
-        self._note = ""
-        self._rest: RestKill | None = None  # while the guard kills by itself
-        self._daemons: dict[str, Any] | None = None  # the report of a kill that the daemon took
+        self._kill = Kill(config, state, self._venues, self._now, log)
         self._looks: dict[str, Rehearsed] = {}
         self._server = Server(layout.guard(state), self._verbs(), lambda error: self._failed("socket", error))
 
@@ -95,7 +63,7 @@ class Guard:
         return {
             "ping": self._ping,
             "kill": lambda hedge=False, source="control": self.kill(source, hedge),
-            "killed": self.killed,
+            "killed": self._kill.killed,
             "rehearse": self._rehearse,
             "rehearsed": self._rehearsed,
         }
@@ -115,11 +83,11 @@ class Guard:
         for helper in helpers:
             helper.add_done_callback(self._helper_over)
         await self._server.start()
-        self._log.put("info", "guard_started", venues=list(self._venues), latched=self._latch.set)
+        self._log.put("info", "guard_started", venues=list(self._venues), latched=self._kill.latch.set)
         try:
             await ending.wait()
-            if self._killing is not None and not self._killing.done():
-                await asyncio.wait({self._killing}, timeout=FINISH_S)
+            if self._kill.task is not None:
+                await asyncio.wait({self._kill.task}, timeout=FINISH_S)
         finally:
             await self._server.stop()
             await self._hang_up(helpers)
@@ -130,12 +98,12 @@ class Guard:
         """One kill without a life around it; ended, proven or not, by `ending`."""
         helpers = self._reach_out()
         try:
-            self.kill("operator")
-            assert self._killing is not None, "just begun"
+            self.kill("control")
+            assert self._kill.task is not None, "just begun"
             waiter = asyncio.create_task(ending.wait())
-            await asyncio.wait({self._killing, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({self._kill.task, waiter}, return_when=asyncio.FIRST_COMPLETED)
             waiter.cancel()
-            return self.killed()
+            return self._kill.killed()
         finally:
             await self._hang_up(helpers)
 
@@ -148,7 +116,7 @@ class Guard:
         return [asyncio.create_task(venue.run(), name=name) for name, venue in self._venues.items()]
 
     async def _hang_up(self, helpers: list[asyncio.Task[None]]) -> None:
-        tasks = [*helpers, *([self._killing] if self._killing is not None else [])]
+        tasks = [*helpers, *([self._kill.task] if self._kill.task is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -198,140 +166,18 @@ class Guard:
     # ---- the kill --------------------------------------------------------------------------------------------------
 
     def kill(self, by: str, hedge: bool = False) -> dict[str, Any]:
-        """The latch at once, the rest as a task. With `hedge` the daemon is asked before anything is stopped."""
-        if not hedge:
-            self._latch.press()
-        busy = self._killing is not None and not self._killing.done()
-        if busy and (hedge or not self._hedging):
-            return self.killed()
-        if busy and self._killing is not None:
-            self._killing.cancel()  # hedging was wanted, now it is to stop at once
-        self._began = self._latched = self._now()
-        self._by, self._hedging, self._note = by, hedge, ""
-        self._rest = self._daemons = self.report = None
-        self._log.put("critical", "guard_kill", by=by, hedge=hedge)
-        self._killing = asyncio.get_running_loop().create_task(self._kill(), name="kill")
-        self._killing.add_done_callback(self._helper_over)
-        return self.killed()
-
-    def killed(self) -> dict[str, Any]:
-        """How far the kill is: the same form as the daemon's answer."""
-        report: Any = self.report or self._daemons
-        if report is None and self._rest is not None:
-            report = self._made(())
-        busy = self._killing is not None and not self._killing.done()
-        return {"under_way": busy, "latched": self._latch.set, "report": public(report)}
-
-    async def _kill(self) -> None:
-        if await self._by_daemon():
-            return
-        if self._hedging:
-            self._note = "nothing was hedged: the daemon did not answer"
-            self._latch.press()
-            self._latched = self._now()
-            self._hedging = False
-        if not self._latch.set:
-            self._log.put("warning", "guard_stands_down", reason="the kill was cleared before it was proven")
-            return
-        await self._by_ourselves()
-
-    async def _by_daemon(self) -> bool:
-        """Whether the daemon took it and proved it."""
-        control, patience_s = layout.control(self._state), self._config.guard.daemon_ms / 1_000
-        end = asyncio.get_running_loop().time() + DAEMON_S
-        misses = 0
-        try:
-            await asked(control, "kill", patience_s, hedge=self._hedging, source=self._by)
-            while self._hedging or asyncio.get_running_loop().time() < end:
-                try:
-                    answer = await asked(control, "killed", patience_s)
-                except OperatorError:
-                    misses += 1
-                    if misses == MISSES:
-                        raise
-                    continue
-                misses = 0
-                self._daemons = answer["report"]
-                if not answer["under_way"]:
-                    return bool(self._daemons and self._daemons["proven"])
-                await asyncio.sleep(LOOK_S)
-        except OperatorError as error:
-            self._log.put("critical", "guard_acts", reason=str(error))
-            return False
-        self._log.put("critical", "guard_acts", reason=f"the daemon has not proven it within {DAEMON_S:g} s")
-        return False
-
-    async def _by_ourselves(self) -> None:
-        """Over REST, until it is true."""
-        ids = ClientIds(self._config.instance.tag, "live", 0)
-        rest = self._rest = RestKill(
-            self._venues,
-            self._config.symbols,
-            self._config.safety,
-            self._throttles,
-            ids.ours,
-            self._now,
-            self._latched,
-        )
-        await rest.run()
-        left, note = await asyncio.to_thread(self._exposure, rest.balances)
-        self._note = "; ".join(each for each in (self._note, note) if each)
-        self.report = self._made(left)
-        self._keep(self.report)
-        self._log.put("warning", "guard_killed", text=in_words(self.report), report=public(self.report))
-
-    def _made(self, left: tuple[AssetExposure, ...]) -> KillReported:
-        return reported(
-            ts=self._now(),
-            began=self._began,
-            scope="global",
-            by=self._by,
-            prover="guard",
-            venues=self._rest.proofs() if self._rest is not None else (),
-            exposure=left,
-            note=self._note if self._keys else "paper: no order of ours is at any venue",
-        )
-
-    def _exposure(self, balances: Mapping[str, Mapping[str, Decimal]]) -> tuple[tuple[AssetExposure, ...], str]:
-        """What is held beyond the plan: by the log and, where all venues answered, by what they hold. And what is
-        doubtful about it."""
-        desk = Desk(Market(MarketLimits()), ClientIds(self._config.instance.tag, "live", 0))
-        try:
-            for record in latest(layout.wal(self._state)):
-                desk.apply(record)
-        except (WalDamagedError, OSError) as error:
-            return (), f"the exposure is not known: {error}"
-        if not self._keys:
-            return exposure(desk), ""
-        if len(balances) < len(self._venues):
-            return exposure(desk), "the exposure is what the log knows: not every venue told its balances"
-        bases = dict.fromkeys(symbol.partition("/")[0] for symbol in self._config.symbols)
-        unbooked = dict.fromkeys(bases, ZERO)
-        for venue, totals in balances.items():
-            for asset in bases:
-                unbooked[asset] += totals.get(asset, ZERO) - desk.ledger.totals.get((venue, asset), ZERO)
-        return exposure(desk, unbooked), ""
-
-    def _keep(self, report: KillReported) -> None:
-        """For the daemon's log."""
-        path = layout.kill_report(self._state)
-        part = path.with_suffix(".part")
-        try:
-            part.write_bytes(encode_record(report))
-            part.replace(path)
-        except OSError as error:
-            self._log.put("error", "report_not_kept", reason=str(error))
+        """The latch at once, the rest as a task: see `guard/kill.py`."""
+        answer = self._kill.begin(by, hedge)
+        if self._kill.task is not None:
+            self._kill.task.add_done_callback(self._helper_over)
+        return answer
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, RateLimited):
-            self._throttles[event.venue].on_limited(event)
-            self._log.put("warning", "guard_throttled", venue=event.venue, scope=event.scope, banned=event.banned)
-        elif isinstance(event, OpenOrdersListed | QueryFailed) and event.venue in self._looks:
+        self._kill.on_event(event)
+        if isinstance(event, OpenOrdersListed | QueryFailed) and event.venue in self._looks:
             self._looks[event.venue].answered(event, self._now())
-        if self._rest is not None:
-            self._rest.on_event(event)
 
     # ---- other questions -------------------------------------------------------------------------------------------
 
