@@ -1,6 +1,6 @@
 """A durable pull consumer of the relay's stream, written apart from the product: it imports nats-py alone.
 
-    python tests/system/consumer.py URL STREAM LAST [SECONDS]
+    python tests/system/consumer.py URL STREAM LAST [SECONDS [DURABLE]]
 
 It fetches over restarts of the server until it has seen the write-ahead-log sequence LAST, or SECONDS have passed, and
 prints what it saw as JSON. A message that the server hands out twice (its acknowledgement was lost) is told from a
@@ -57,5 +57,5 @@ async def _quiet(_: Exception) -> None: ...
 
 
 if __name__ == "__main__":
-    url, stream, last, *rest = sys.argv[1:]
-    print(json.dumps(asyncio.run(consume(url, stream, int(last), *map(float, rest)))))
+    url, stream, last, seconds, durable = [*sys.argv[1:], *("60", "referee")[len(sys.argv) - 4 :]]
+    print(json.dumps(asyncio.run(consume(url, stream, int(last), float(seconds), durable))))

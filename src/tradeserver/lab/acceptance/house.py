@@ -124,4 +124,4 @@ def house(folder: Path, words: Sequence[str] = (), **config: Any) -> Iterator[Ho
             made.daemon.stop()
         if simulator is not None:
             simulator.child.stop()
-        nats.stop()
+        (made.nats if made is not None else nats).stop()  # the check may have restarted it
