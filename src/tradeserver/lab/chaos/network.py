@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from tradeserver.lab.chaos.timeline import MS, SECOND, Timeline
 from tradeserver.net.backoff import Backoff, BackoffSettings
 from tradeserver.sessions.base import Closed, HttpAnswer, Input, Opened, Opening, Ponged
+from tradeserver.sessions.sockets import ConnectBudget
 from tradeserver.sessions.wire import Listener
 from tradeserver.simulator.exchange import Exchange
 from tradeserver.simulator.faults import SEND, Reach
@@ -27,6 +28,8 @@ from tradeserver.venues.base import NO_ANSWER, NOT_SENT, Connect, HttpRequest
 REMOTE: Final = "127.0.0.1"
 OPENING_NS: Final = 15 * SECOND  # from `Opening` to its `Connect`, as `sessions/sockets.py` has it
 HANDSHAKE_NS: Final = 10 * SECOND  # as `net/websocket.py` has it
+CONNECTS: Final = 20  # a venue in any minute, as `sessions/sockets.py` has it
+CONNECTS_WINDOW_S: Final = 60.0
 SETTLED_NS: Final = 30 * SECOND  # a connection that lived this long resets the back-off
 QUICK: Final = BackoffSettings(first_s=0.2, factor=2.0, cap_s=5.0, jitter=0.5)
 
@@ -56,6 +59,7 @@ class Network:
         self.exchange: Exchange = world.exchanges[venue]
         self.lines: dict[int, Line] = {}
         self.left_ns: list[int] = []  # when each entry of `exchange.placed` left the trader; 0: not from a trader
+        self.joined_ns: list[int] = []  # when connections were made
         self._conns = itertools.count(1)
 
     # ---- the way there -----------------------------------------------------------------------------------------------
@@ -72,6 +76,7 @@ class Network:
             self.front.closed(line.conn, self._now())
             return False
         self.lines[line.conn] = line
+        self.joined_ns.append(self.time.now)
         return True
 
     def arrive(self, line: Line, text: str, left_ns: int) -> None:
@@ -191,6 +196,7 @@ class Wire:
         self._opening: dict[str, int] = {}  # channel -> number of the opening that waits for its Connect
         self._openings = itertools.count(1)
         self._backoffs: dict[str, Backoff] = {}
+        self._connects = ConnectBudget(CONNECTS, CONNECTS_WINDOW_S)
         self._listener: Listener | None = None
 
     # ---- Transport -------------------------------------------------------------------------------------------------
@@ -263,6 +269,9 @@ class Wire:
 
     def _begin(self, channel: str) -> None:
         if self._listener is None:
+            return
+        if wait_s := self._connects.wait_s(self._time.now / SECOND):
+            self._time.at(self._time.now + int(wait_s * SECOND) + MS, lambda: self._begin(channel))
             return
         number = self._opening[channel] = next(self._openings)
         self._time.at(self._time.now + OPENING_NS, lambda: self._give_up(channel, number))

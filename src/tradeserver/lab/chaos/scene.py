@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from tradeserver.core.breaker import ONE_SIDED
 from tradeserver.core.events import Event, Operator
 from tradeserver.core.records import (
     Alert,
@@ -98,7 +99,7 @@ class Seen:
     def __init__(self, loop: Loop, stage: Stage, began: int) -> None:
         self.loop = loop
         self.stage = stage
-        self.began = began
+        self.began = self.armed = began  # `armed`: when the faults began, where a script took time before
         self.trader = loop.trader
         self.desk = loop.engine.desk
 
@@ -111,8 +112,8 @@ class Seen:
         return [e for e in self.trader.trace.events if isinstance(e, kind) and e.ts >= self.began]
 
     def alerts(self, code: str) -> list[Alert]:
-        """By code; a code that ends with _ is a beginning."""
-        return [a for a in self.records(Alert) if a.code == code or (code.endswith("_") and a.code.startswith(code))]
+        """By the beginning of their code."""
+        return [alert for alert in self.records(Alert) if alert.code.startswith(code)]
 
     def order_states(self, state: OrderState) -> list[OrderChanged]:
         """Every order's entry into a state."""
@@ -145,12 +146,13 @@ def alerted(code: str) -> Check:
 
 
 def _trades_again(seen: Seen) -> bool:
-    """With the faults over, another gap is taken and completed."""
+    """With the faults over, and the breakers cleared by a person, another gap is taken and completed."""
     before = len(seen.records(ArbitrageClosed))
     loop = seen.loop
-    loop.trader.tell(Operator(ts=0, action="resume", source="control"))
-    for attempt in range(3):
-        loop.run(2.0)
+    for attempt in range(6):
+        loop.run(2.0 + attempt)
+        for scope in (f"symbol:{SYMBOL}", f"strategy:{judge.STRATEGY}"):
+            loop.trader.tell(Operator(ts=0, action="clear", scope=scope, argument=ONE_SIDED, source="control"))
         seen.stage.gap(SYMBOL, "binance" if attempt % 2 == 0 else "kucoin", 25.0, 60 * MS)
         loop.run(1.0)
         if any(r.outcome.value == "completed" for r in seen.records(ArbitrageClosed)[before:]):
@@ -187,8 +189,10 @@ def play(case: Case, seed: int = 1) -> Result:
     loop, stage = set_up(case, seed)
     began = loop.time.now
     seen = Seen(loop, stage, began)
+    case.script(loop, stage)
+    seen.armed = loop.time.now
     _arm(case, loop, stage)
-    recovered_s = _wait(case, loop, began)
+    recovered_s = _wait(case, loop, seen.armed)
     seen.desk = loop.engine.desk
     end, exposure, why = _judge_exposure(case, seen)
     loop.world.faults.clear()
@@ -221,7 +225,6 @@ def _arm(case: Case, loop: Loop, stage: Stage) -> None:
             loop.time.now + gap.at_ms * MS,
             lambda gap=gap: stage.gap(gap.symbol, gap.buy, gap.bps, gap.hold_ms * MS),  # type: ignore[misc]
         )
-    case.script(loop, stage)
 
 
 def _wait(case: Case, loop: Loop, began: int) -> float:

@@ -19,7 +19,6 @@ from tradeserver.simulator.types import Side, Symbol
 from tradeserver.simulator.world import World
 
 BEAT_NS: Final = 50 * MS
-PULSE_BEATS: Final = 8  # beats between two signs of life of one book
 LEVELS: Final = 6
 HALF_SPREAD: Final = 0.5e-4
 SPACING: Final = 1e-4
@@ -103,6 +102,7 @@ class Stage:
             for venue, exchange in world.exchanges.items()
         }
         self.frozen = False  # nobody moves any more
+        self.pulse_beats = 8  # beats between two signs of life of one book
         self._time = time
         self._beats = 0
         self._beat()
@@ -141,7 +141,7 @@ class Stage:
         self._beats += 1
         for number, shelf in enumerate(self.shelves.values()):
             now = self._time.now + shelf.exchange.offset_ns
-            if (self._beats + number) % PULSE_BEATS == 0:
+            if (self._beats + number) % self.pulse_beats == 0:
                 shelf.pulse(now)
             else:
                 shelf.dress(now)

@@ -48,7 +48,7 @@ EVENTS = {
     Cause.HOLD: "trade.hold",
     Cause.TRADE: "trade.setted",
     Cause.RELEASE: "trade.hold",
-    Cause.SET: "main.transfer",
+    Cause.SET: "trade.transfer",
 }
 
 
