@@ -13,9 +13,8 @@ did not come proves nothing. Looks count only when they were asked after the las
     PROVEN      nothing
 
 (*) An account that others use too has nothing to cancel then: CONFIRMING. The daemon, which hears of every cancelled
-order by its streams, begins with CANCELLING, and only counts beside it; the guard hears of none, and counts first.
-While the venue throttles us only a few cancels go (`THROTTLED_REQUESTS`), and nothing at all under a ban. No clock:
-`ts` is our time in nanoseconds.
+order by its streams, begins with CANCELLING; the guard hears of none, and counts first. While the venue throttles us
+hardly a cancel goes (`THROTTLED_REQUESTS`), and nothing at all under a ban. No clock: `ts` is our time in nanoseconds.
 """
 
 from __future__ import annotations
@@ -39,10 +38,12 @@ ANSWER_NS: Final = 4_000 * MS
 """A look without an answer for so long is asked again."""
 PAUSES_NS: Final = tuple(ms * MS for ms in (0, 200, 500, 1_000, 2_000, 5_000))
 """Before the next cancel or look, after so many in a row that changed nothing."""
-WAVE: Final = 50
-"""Orders cancelled one by one between two looks, where the account is shared."""
-THROTTLED_REQUESTS: Final = 3
-"""Requests that may be made between a 429 and the end of its time, the refused one not counted."""
+BURST: Final = 2
+BURST_NS: Final = 50 * MS
+"""So many cancels at a time, and so long between two times: a 429 must find few others on their way."""
+THROTTLED_REQUESTS: Final = 1
+"""Cancels that may still be asked between a 429 and the end of its time. With the rest of a burst, and the same from
+the daemon or the guard beside us, that stays below what earns a ban."""
 ORDERS_NAMED: Final = 20
 """Ids of open orders that a proof names."""
 
@@ -141,7 +142,7 @@ class VenueKill:
         self._valid_from = ts  # looks asked before prove nothing
         self._seen: OpenOrdersListed | None = None  # an answer that `advance` has not judged yet
         self._failed = False
-        self._counted = False  # a list was asked for beside the first cancel
+        self._queue: list[Command] = []  # cancels of this round that are still to go
         self._stuck = 0  # rounds in a row that changed nothing
         self._open: dict[str, OpenOrder] = {}  # as last listed
         self._found: dict[str, Ending | None] = {}  # by the venue's id, with its end where that is known
@@ -258,6 +259,7 @@ class VenueKill:
     def _enter(self, seen: Seen, due: int) -> None:
         self.phase = _AFTER[self.phase, seen]
         self._due = due
+        self._queue = []
 
     def _pause(self) -> int:
         return PAUSES_NS[min(self._stuck, len(PAUSES_NS) - 1)]
@@ -280,21 +282,24 @@ class VenueKill:
         return [QueryOpenOrders(venue=self.venue)]
 
     def _cancel(self, ts: int) -> list[Command]:
-        wanted = self._cancels()
-        granted = self._throttle.grant(len(wanted), ts)
-        if granted < len(wanted):
+        """A burst of what is to be cancelled; the look follows the last."""
+        if not self._queue:
+            self._queue = self._cancels()
+        granted = self._throttle.grant(min(BURST, len(self._queue)), ts)
+        throttled = ts < self._throttle.until
+        if throttled:
             self._note = "the venue throttles us"
         if not granted:
             self._due = max(self._throttle.until, ts + SETTLE_NS)
             return []
-        self.phase = Phase.LOOKING
-        self._due = ts + SETTLE_NS
-        count: list[Command] = []
-        if self._at_once and not self._counted and ts >= self._throttle.until:
-            self._counted = True
-            count = [QueryOpenOrders(venue=self.venue)]  # beside the cancels: it counts, and is no look
-        self._valid_from = ts + len(count)
-        return [*count, *wanted[:granted]]
+        said, self._queue = self._queue[:granted], self._queue[granted:]
+        self._valid_from = ts + 1  # a list that was asked in this very moment may be older than the cancel
+        self._due = ts + BURST_NS
+        if throttled or not self._queue:
+            self._queue = []
+            self.phase = Phase.LOOKING
+            self._due = ts + SETTLE_NS
+        return said
 
     def _cancels(self) -> list[Command]:
         """The venue's cancel-all by symbol, those with open orders first; or order by order."""
@@ -304,5 +309,5 @@ class VenueKill:
             return [CancelAll(venue=self.venue, symbol=symbol) for symbol in symbols]
         return [
             CancelOrder(venue=self.venue, symbol=o.symbol, client_id=o.client_id, venue_order_id=o.venue_order_id)
-            for o in list(self._open.values())[:WAVE]
+            for o in self._open.values()
         ]
