@@ -331,7 +331,8 @@ class Server:
         try:
             return socket.create_server((self.config.host, port), backlog=128)
         except OSError as error:
-            raise SimConfigError(f"cannot listen on {self.config.host}:{port}: {os.strerror(error.errno or 0)}") from None
+            why = os.strerror(error.errno or 0)
+            raise SimConfigError(f"cannot listen on {self.config.host}:{port}: {why}") from None
 
     async def _listen(self, app: web.Application, sock: socket.socket) -> None:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
