@@ -73,6 +73,7 @@ class Kit:
             risk=self.limits,
             execution=changes.get("execution", ExecutionPolicy()),
             breakers=changes.get("breakers", BreakerLimits(one_sided_limit=0, crash_limit=0)),
+            safety=changes.get("safety"),
         )
         self.fees = {
             "binance": Fees(D("0.001"), D("0.001"), Charged.RECEIVED),
