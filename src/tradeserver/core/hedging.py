@@ -11,6 +11,7 @@ minimum. Pure functions over the desk; nothing is changed here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
@@ -18,7 +19,7 @@ import msgspec
 from tradeserver.core.arbitrage import Arbitrage, common_lot
 from tradeserver.core.desk import Desk
 from tradeserver.core.market import SymbolMarket
-from tradeserver.core.records import HedgeDecided, TradingState
+from tradeserver.core.records import HedgeDecided, OrderState, TradingState
 from tradeserver.core.risk import Draft, Facts
 from tradeserver.core.sizing import SizedLeg, base_fee, gross_up, quote_fee, reserve
 from tradeserver.core.types import BPS, ZERO, Fees, Instrument, Rounding, Side, on_grid
@@ -100,9 +101,11 @@ def next_rung(
     ]
     if not trusted:
         return None
-    # A venue whose links are up first; else one that takes a hedge by REST.
-    open_books = [market for market in trusted if readiness.reachable(market.key[0])] or trusted
-    offers = [c for market in open_books if (c := _offer(desk, market, side, abs(certain), cap)) is not None]
+    offers: list[Candidate] = []
+    for markets in _preferred(arbitrage, trusted, readiness):
+        offers = [c for market in markets if (c := _offer(desk, market, side, abs(certain), cap)) is not None]
+        if offers:
+            break
     rung = arbitrage.rung + 1
     number = arbitrage.opened.arbitrage
     if not offers:
@@ -124,6 +127,19 @@ def next_rung(
         reason=f"cheapest of {len(offers)} within {bound_bps:g} bps",
     )
     return Step(decided, draft, _facts(desk, [draft]))
+
+
+def _preferred(arbitrage: Arbitrage, trusted: list[SymbolMarket], readiness: Readiness) -> Iterator[list[SymbolMarket]]:
+    """Books in groups, each tried as a whole before the next: first those of venues that have not said no to a hedge of
+    this arbitrage. Within a group those whose links are up; a hedge goes by REST only where none is."""
+    groups: dict[int, list[SymbolMarket]] = {}
+    for market in trusted:
+        venue = market.key[0]
+        refused = [o for o in arbitrage.hedges() if o.submitted.venue == venue and o.state is OrderState.REFUSED]
+        groups.setdefault(sum(1 for order in refused if order.accepted_ts), []).append(market)  # by the venue's word
+    for refusals in sorted(groups):
+        group = groups[refusals]
+        yield [market for market in group if readiness.reachable(market.key[0])] or group
 
 
 def _halted(desk: Desk, venue: str) -> bool:
