@@ -52,7 +52,8 @@ from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.sockets import SocketTransport
 from tradeserver.sessions.wire import NullTransport, Transport, VenueSession
 from tradeserver.venues.base import Credentials
-from tradeserver.venues.registry import CODECS
+from tradeserver.venues.card import incomplete
+from tradeserver.venues.registry import CARDS, CODECS
 
 SECOND_NS: Final = 1_000_000_000
 OVERRIDES: Final = "TRADESERVER__"
@@ -145,6 +146,10 @@ def run(path: Path, live: bool = False) -> int:
     config = load(path)
     keys = credentials(config)
     wiring = wiring_allowed(config, live, keys)
+    if wiring == "live":
+        for venue in config.enabled:
+            if open_rules := incomplete(CARDS[venue]):
+                raise ConfigError(f"{venue} may not trade real money yet: its card leaves open {', '.join(open_rules)}")
     state = prepare_state(config)
     log = Log("daemon", level=config.logs.level)
     log.start()

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from desk_kit import Kit, submitted
+from desk_kit import D, Kit, submitted
 from tradeserver.core.commands import SubmitOrder
 from tradeserver.core.events import LinkDown, Operator, OrderRejected, SendRefused, VenueFault
-from tradeserver.core.records import Alert, ArbitrageClosed, ExposureHeld, HedgeDecided, Outcome, PnlMarked, RunStopped
+from tradeserver.core.records import (
+    Alert,
+    ArbitrageClosed,
+    DustCleared,
+    ExposureHeld,
+    HedgeDecided,
+    Outcome,
+    PnlMarked,
+    RunStopped,
+)
 
 
 def exposed() -> tuple[Kit, SubmitOrder]:
@@ -83,3 +92,23 @@ def test_a_venues_code_becomes_one_word() -> None:
     for code in ("HTTP 503", "token", "-1003"):
         kit.feed(VenueFault(ts=kit.ts, venue="kucoin", channel="market", code=code, text="x"))
     assert [a.code for a in kit.of(Alert)] == ["VENUE_HTTP_503", "VENUE_TOKEN", "VENUE__1003"]
+
+
+def test_held_exposure_can_be_levelled_by_hand() -> None:
+    """The ladder finds nothing, the exposure is held and closes the asset; a person levels it and says so."""
+    kit, hedge = exposed()
+    while kit.engine.desk.arbitrages:
+        kit.close(hedge, executed=D(0))
+        kit.later(200)
+        kit.book("binance", 60_000.0, 60_001.0)
+        kit.book("kucoin", 60_241.0, 60_242.0)
+        kit.tick(1)
+        hedge = [c for c in kit.commands if isinstance(c, SubmitOrder) and not c.opening][-1]
+    assert kit.of(ArbitrageClosed)[-1].outcome is Outcome.HELD
+    held = kit.engine.desk.dust["BTC"]
+    assert held > 0
+    assert "clear dust --scope asset:BTC" in kit.of(Alert)[-1].text
+    kit.feed(Operator(ts=kit.ts, action="clear", scope="asset:BTC", argument="dust"))
+    (cleared,) = kit.of(DustCleared)
+    assert (cleared.amount, cleared.by) == (held, "control")
+    assert not kit.engine.desk.dust

@@ -27,6 +27,7 @@ from tradeserver.core.records import (
     BalanceBooked,
     Checkpoint,
     CommissionCorrected,
+    DustCleared,
     FillBooked,
     HedgeDecided,
     OpportunityOpened,
@@ -81,6 +82,7 @@ class Desk:
             ArbitrageClosed: self._closed_one,
             OpportunityOpened: self.opportunities.apply_opened,
             BalanceBooked: self.ledger.apply_balance,
+            DustCleared: lambda record: self._carry(record.asset, -record.amount),
             StateChanged: self.states.apply,
             Checkpoint: self._load,
         }

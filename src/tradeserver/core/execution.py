@@ -332,7 +332,8 @@ class Execution:
         desk.alert(
             Severity.CRITICAL,
             "EXPOSURE_HELD",
-            f"Arbitrage {number} is exposed by {certain} {base}: {why}. Sell or buy it by hand, or wait for a book.",
+            f"Arbitrage {number} is exposed by {certain} {base}: {why}. "
+            f"Level it by hand, then: clear dust --scope asset:{base}.",
         )
 
     def _close(self, arbitrage: Arbitrage, *, held: bool) -> None:

@@ -14,10 +14,12 @@ from typing import Final
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import Operator
 from tradeserver.core.killswitch import KILL, KillSwitch
-from tradeserver.core.records import OperatorNoted, RunStopped, Severity, StateChanged, TradingState
+from tradeserver.core.records import DustCleared, OperatorNoted, RunStopped, Severity, StateChanged, TradingState
 
 PAUSE: Final = "pause"
 STOPPING: Final = "stopping"
+DUST: Final = "dust"
+ASSET: Final = "asset:"
 GUARD: Final = "guard"
 STARTING: Final = "starting"
 """What the shell says of a guard that has not answered yet: nothing is opened, nobody is alarmed."""
@@ -60,9 +62,7 @@ class OperatorDesk:
         elif event.action == "resume":
             self._set(event.scope, TradingState.RUNNING, PAUSE, event.source)
         elif event.action == "clear":
-            self._set(event.scope, TradingState.RUNNING, event.argument or KILL, event.source)
-            if (event.argument or KILL) == KILL:
-                self._kills.end(event.scope)
+            self._clear(event)
         elif event.action == "guard":
             self._guard(event.argument)
         elif event.action == "stop":
@@ -85,6 +85,18 @@ class OperatorDesk:
         if not hedge:
             self._kills.begin(event.scope, event.source)
             self._kills.advance()
+
+    def _clear(self, event: Operator) -> None:
+        """Lift a latch; or, in the scope of an asset, forget dust that a person has levelled outside."""
+        desk = self._desk
+        if event.argument == DUST:
+            asset = event.scope.removeprefix(ASSET)
+            if amount := desk.dust.get(asset):
+                desk.keep(DustCleared(ts=desk.ts, asset=asset, amount=amount, by=event.source))
+            return
+        self._set(event.scope, TradingState.RUNNING, event.argument or KILL, event.source)
+        if (event.argument or KILL) == KILL:
+            self._kills.end(event.scope)
 
     def _guard(self, away: str) -> None:
         """The guard is there (""), is being started, or is away for this reason."""

@@ -285,6 +285,14 @@ class BalanceBooked(Record, frozen=True, tag=True, kw_only=True):
     reason: str  # "opening" or "external"
 
 
+class DustCleared(Record, frozen=True, tag=True, kw_only=True):
+    """A person has levelled carried exposure of one asset outside: it is carried no more."""
+
+    asset: str
+    amount: Decimal
+    by: str
+
+
 class PnlMarked(Record, frozen=True, tag=True, kw_only=True):
     """Profit and loss so far, by quote asset, with the costs apart. Marked at mid."""
 
@@ -462,6 +470,7 @@ AnyRecord = (
     | OpportunityOpened
     | OpportunityClosed
     | BalanceBooked
+    | DustCleared
     | PnlMarked
     | StateChanged
     | LinkChanged

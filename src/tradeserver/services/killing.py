@@ -14,7 +14,7 @@ from typing import Any, Final
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import KillVerified, Operator
 from tradeserver.core.killswitch import KILL
-from tradeserver.core.operator import ALLOWED
+from tradeserver.core.operator import ALLOWED, ASSET, DUST
 from tradeserver.core.records import KillReported, TradingState
 from tradeserver.runtime.latch import FileLatch
 from tradeserver.runtime.reactor import Reactor
@@ -83,7 +83,11 @@ class KillDoor:
     def clear(self, scope: str = "global", reason: str = KILL) -> dict[str, Any]:
         """Lift one latch, by its scope and reason. Raises NotFoundError where there is none such."""
         states = self._engine.desk.states
-        if not states.has(scope, reason):
+        if reason == DUST:
+            dust = {f"{ASSET}{asset}": amount for asset, amount in self._engine.desk.dust.items()}
+            if scope not in dust:
+                raise NotFoundError(f"nothing is carried in scope {scope}; carried is {', '.join(dust) or 'nothing'}")
+        elif not states.has(scope, reason):
             known = ", ".join(f"{e.reason!r} in scope {e.scope}" for e in states.entries()) or "none at all"
             raise NotFoundError(f"there is no latch {reason!r} in scope {scope}; there is {known}")
         if reason == KILL and scope == "global":

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from tradeserver.venues import binance, kucoin
 from tradeserver.venues.base import Codec
-from tradeserver.venues.binance.codec import BinanceCodec
-from tradeserver.venues.kucoin.codec import KucoinCodec
+from tradeserver.venues.card import CardRow
 
-CODECS: Final[dict[str, Callable[..., Codec]]] = {"binance": BinanceCodec, "kucoin": KucoinCodec}
+CODECS: Final[dict[str, Callable[..., Codec]]] = {"binance": binance.BinanceCodec, "kucoin": kucoin.KucoinCodec}
 """Venue -> (settings, our symbols, credentials or None) -> its codec."""
+
+CARDS: Final[dict[str, tuple[CardRow, ...]]] = {"binance": binance.CARD, "kucoin": kucoin.CARD}
+"""Venue -> what of the rules it keeps. Real orders go only where none is left open."""
