@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binance_talk import HMAC, Talk, commission, exchange_info
+from numbers_kit import PLACED, TRADED, assert_numbers
 from tradeserver.core.commands import CancelAll, CancelOrder, QueryFills, QueryOpenOrders, QueryOrder, RequestAccount
 from tradeserver.venues.base import WireError
 
@@ -33,6 +34,8 @@ FRAMES: list[dict[str, Any]] = [
         "event": {"e": "outboundAccountPosition", "E": 1, "u": 1, "B": [{"a": "X", "f": "1", "l": "0"}]},
     },
     {"subscriptionId": 0, "event": {"e": "eventStreamTerminated", "E": 1}},
+    TRADED,
+    PLACED,
 ]
 ANSWERS: list[Any] = [
     exchange_info(),
@@ -47,7 +50,10 @@ ANSWERS: list[Any] = [
 ]
 
 JUNK = st.sampled_from(
-    ["null", '""', '"x"', '"-1"', '"1e400"', "1e29", "-1", "1.5", "[]", "[[]]", '[["1"]]', "{}", "true"]
+    [
+        *("null", '""', '"x"', '"-1"', '"NaN"', '"Infinity"', '"1e400"', '"1E+999999"'),
+        *("1e29", "-1", "1.5", "[]", "[[]]", '[["1"]]', "{}", "true"),
+    ]
 )
 
 
@@ -77,7 +83,7 @@ def test_frames(channel: str, frames: list[bytes]) -> None:
     talk = Talk(HMAC).ready()
     for data in frames:
         with contextlib.suppress(WireError):
-            talk.frame(channel, data)
+            assert_numbers(talk.frame(channel, data))
     talk.tick(1)
     talk.closed(channel)
 
@@ -108,5 +114,6 @@ def test_http_answers(which: int, status: int, body: bytes, retry: str) -> None:
     headers = {"retry-after": retry, "x-mbx-used-weight-1m": retry}
     for request in list(talk.requests):
         events = talk.answer(urlsplit(request.url).path, body, status, headers)
+        assert_numbers(events)
         if which < len(commands) and status != 200:
             assert events or isinstance(commands[which], CancelAll)

@@ -3,7 +3,7 @@
 One combined connection (`/stream`) carries every symbol. Streams are subscribed by frames, since their acknowledgement
 says when they are effective, and never more than a few frames a second (the venue allows five incoming frames a second,
 pongs included, web-socket-streams.md 2026-07-21). The kind of a frame is read off its first bytes, so that every frame
-is parsed once, straight into floats.
+is parsed once, straight into floats that are finite.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.depth import DepthRule, DepthSync, State
 from tradeserver.venues.errors import UNREADABLE
+from tradeserver.venues.numbers import Measured
 from tradeserver.wire.binance import (
     BookTicker,
     Combined,
@@ -45,11 +46,11 @@ ACK_NS: Final = 10_000_000_000
 _SECOND: Final = 1_000_000_000
 _WEIGHTS: Final = {100: 5, 500: 25, 1000: 50, 5000: 250}
 
-_DEPTH: Final = msgspec.json.Decoder(Combined[DepthUpdate[float]], strict=False)
-_TICKER: Final = msgspec.json.Decoder(Combined[BookTicker[float]], strict=False)
-_TRADE: Final = msgspec.json.Decoder(Combined[TradeEvent[float]], strict=False)
+_DEPTH: Final = msgspec.json.Decoder(Combined[DepthUpdate[Measured]], strict=False)
+_TICKER: Final = msgspec.json.Decoder(Combined[BookTicker[Measured]], strict=False)
+_TRADE: Final = msgspec.json.Decoder(Combined[TradeEvent[Measured]], strict=False)
 _SHUTDOWN: Final = msgspec.json.Decoder(ServerShutdown)
-_SNAPSHOT: Final = msgspec.json.Decoder(DepthSnapshot[float], strict=False)
+_SNAPSHOT: Final = msgspec.json.Decoder(DepthSnapshot[Measured], strict=False)
 _ANSWER: Final = msgspec.json.Decoder(StreamAnswer)
 
 _NOTHING: Final[tuple[Event, ...]] = ()

@@ -1,8 +1,9 @@
 """What Binance says about orders and balances, as our events: pure functions of decoded messages.
 
 Statuses are mapped by `ENDINGS`; every other status is open. A status that is in neither list takes the safe path: the
-order stays open and a `VenueFault` names it. Source: Binance spot API docs, enums.md, user-data-stream.md, rest-api.md
-"New order", 2026-07-21.
+order stays open and a `VenueFault` names it. Money that is no number (`venues/numbers.py`) raises
+`msgspec.ValidationError`: the frame or answer is malformed. Source: Binance spot API docs, enums.md,
+user-data-stream.md, rest-api.md "New order", 2026-07-21.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.types import ZERO, Side
 from tradeserver.venues.binance.rules import VENUE
+from tradeserver.venues.numbers import charge, money
 from tradeserver.wire.binance import (
     Account,
     AccountPosition,
@@ -84,9 +86,9 @@ def execution_report(report: ExecutionReport[Decimal], name: Naming, ts: int) ->
                 side=SIDES[report.side],
                 trade_id=str(report.trade_id),
                 venue_order_id=venue_order_id,
-                price=report.last_price,
-                quantity=report.last_quantity,
-                commission=report.commission,
+                price=money(report.last_price),
+                quantity=money(report.last_quantity),
+                commission=charge(report.commission),
                 commission_asset=report.commission_asset or "",
                 maker=report.maker,
             )
@@ -145,9 +147,9 @@ def order_answer(answer: OrderAnswer[Decimal], name: Naming, ts: int) -> Sequenc
                     side=side,
                     trade_id=str(fill.trade_id),
                     venue_order_id=venue_order_id,
-                    price=fill.price,
-                    quantity=fill.qty,
-                    commission=fill.commission,
+                    price=money(fill.price),
+                    quantity=money(fill.qty),
+                    commission=charge(fill.commission),
                     commission_asset=fill.commission_asset,
                 )
             )
@@ -187,7 +189,7 @@ def order_status(report: OrderReport[Decimal], client_id: str, name: Naming, ask
         found=True,
         asked_ts=asked_ts,
         ending=ENDINGS.get(report.status),
-        executed=report.executed_qty,
+        executed=money(report.executed_qty),
         venue_order_id=str(report.order_id),
     )
     if report.status in ENDINGS or report.status in OPEN:
@@ -207,9 +209,9 @@ def account_fill(row: AccountTrade[Decimal], client_id: str, name: Naming, ts: i
         side=Side.BUY if row.is_buyer else Side.SELL,
         trade_id=str(row.id),
         venue_order_id=str(row.order_id),
-        price=row.price,
-        quantity=row.qty,
-        commission=row.commission,
+        price=money(row.price),
+        quantity=money(row.qty),
+        commission=charge(row.commission),
         commission_asset=row.commission_asset,
         maker=row.is_maker,
     )
@@ -222,9 +224,9 @@ def open_order(report: OrderReport[Decimal], name: Naming) -> OpenOrder:
         client_id=report.client_order_id,
         venue_order_id=str(report.order_id),
         side=SIDES[report.side],
-        price=report.price,
-        quantity=report.orig_qty,
-        executed=report.executed_qty,
+        price=money(report.price),
+        quantity=money(report.orig_qty),
+        executed=money(report.executed_qty),
     )
 
 
@@ -236,7 +238,9 @@ def account_snapshot(account: Account[Decimal], asked_ts: int, ts: int) -> Accou
         asked_ts=asked_ts,
         venue_ts=stamp_ns(account.update_time),
         balances={
-            row.asset: Balance(free=row.free, locked=row.locked) for row in account.balances if row.free or row.locked
+            row.asset: Balance(free=money(row.free), locked=money(row.locked))
+            for row in account.balances
+            if row.free or row.locked
         },
     )
 
@@ -246,7 +250,11 @@ def account_position(position: AccountPosition[Decimal], ts: int) -> Sequence[Ev
     venue_ts = stamp_ns(position.update_time)
     return [
         BalanceChanged(
-            ts=ts, venue=VENUE, venue_ts=venue_ts, asset=row.asset, balance=Balance(free=row.free, locked=row.locked)
+            ts=ts,
+            venue=VENUE,
+            venue_ts=venue_ts,
+            asset=row.asset,
+            balance=Balance(free=money(row.free), locked=money(row.locked)),
         )
         for row in position.balances
     ]
@@ -266,7 +274,7 @@ def _closed(
         client_id=client_id,
         venue_ts=venue_ts,
         ending=ENDINGS[status],
-        executed=executed,
+        executed=money(executed),
         venue_order_id=venue_order_id,
         reason=reason,
     )

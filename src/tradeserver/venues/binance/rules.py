@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from tradeserver.core.types import ZERO, Charged, Fees, Instrument, plain
 from tradeserver.venues.budget import RateBudget
+from tradeserver.venues.numbers import charge, money
 from tradeserver.wire.binance import Commission, ExchangeInfo, Filter, RateLimit, Rates, SymbolInfo
 
 VENUE: Final = "binance"
@@ -75,7 +76,7 @@ def fees(commission: Commission[Decimal]) -> Fees:
     """
     discount = commission.discount
     discounted = discount.enabled_for_account and discount.enabled_for_symbol
-    factor = 1 - discount.discount if discounted else Decimal(1)
+    factor = 1 - charge(discount.discount) if discounted else Decimal(1)
     maker, taker = _rates(commission.standard_commission)
     maker, taker = maker * factor, taker * factor
     for extra in (commission.tax_commission, commission.special_commission):
@@ -110,13 +111,13 @@ def feed_limits(budget: RateBudget, limits: Sequence[RateLimit], ts: int) -> Non
 
 
 def _rates(rates: Rates[Decimal]) -> tuple[Decimal, Decimal]:
-    side = max(rates.buyer, rates.seller)
-    return rates.maker + side, rates.taker + side
+    side = max(charge(rates.buyer), charge(rates.seller))
+    return charge(rates.maker) + side, charge(rates.taker) + side
 
 
 def _number(value: object) -> Decimal:
     """The value without trailing zeros, 0 where it is absent."""
-    return _plain(value) if isinstance(value, Decimal) else ZERO
+    return _plain(money(value)) if isinstance(value, Decimal) else ZERO
 
 
 def _plain(value: Decimal) -> Decimal:

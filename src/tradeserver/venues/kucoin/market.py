@@ -30,6 +30,7 @@ from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.link import MS, BulletLink
 from tradeserver.venues.kucoin.rest import VENUE, Failure, Rest
 from tradeserver.venues.kucoin.settings import KucoinSettings
+from tradeserver.venues.numbers import Measured
 from tradeserver.wire import kucoin as wire
 
 CHANNEL: Final = "market"
@@ -42,10 +43,11 @@ EATEN: Final = 0.75
 """Share of one side of a part book that the market may eat before a new one is fetched."""
 
 _PUSH: Final = msgspec.json.Decoder(
-    wire.Level2Push[float] | wire.TickerPush[float] | wire.Level1Push[float] | wire.MatchPush[float], strict=False
+    wire.Level2Push[Measured] | wire.TickerPush[Measured] | wire.Level1Push[Measured] | wire.MatchPush[Measured],
+    strict=False,
 )
 _FRAME: Final = msgspec.json.Decoder(wire.Frame)
-_BOOK: Final = msgspec.json.Decoder(wire.BookRows[float], strict=False)
+_BOOK: Final = msgspec.json.Decoder(wire.BookRows[Measured], strict=False)
 _READ: Final = frozenset(("trade.l2update", "trade.ticker", "level1", "trade.l3match"))
 _PRO: Final = re.compile(rb'"T"\s*:\s*"')  # `{"T":"obu.SPOT","P":..,"d":{..}}` has no "type"
 _SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}

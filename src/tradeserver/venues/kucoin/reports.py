@@ -10,7 +10,7 @@
 | filled   | done     | filled to the end                            | OrderClosed FILLED                     |
 | canceled | done     | canceled, or the rest of an IOC, FOK, or STP | OrderClosed CANCELED, `filledSize` > 0 |
 
-Numbers that are none (NaN, infinite, negative) raise `msgspec.ValidationError`: the frame or answer is malformed.
+Numbers that are none (`venues/numbers.py`) raise `msgspec.ValidationError`: the frame or answer is malformed.
 A fill on the stream does not say its fee: `OrderFilled.commission` is None, and the fills query tells it later.
 Source: KuCoin docs, "Get Order(V2)", "Get Account Balance", "Get Order By ClientOid", "Get Trade History", 2025-11.
 """
@@ -37,7 +37,7 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.types import ZERO, Side
 from tradeserver.venues.kucoin.rest import VENUE
-from tradeserver.venues.kucoin.rules import money
+from tradeserver.venues.numbers import charge, money
 from tradeserver.wire import kucoin as wire
 
 MS: Final = 1_000_000
@@ -186,15 +186,10 @@ def fill(row: wire.Fill[Decimal], client_id: str, symbol: str, ts: int) -> Order
         venue_order_id=row.order_id,
         price=money(row.price),
         quantity=money(row.size),
-        commission=_fee(row.fee),
+        commission=charge(row.fee),
         commission_asset=row.fee_currency,
         maker=row.liquidity == "maker",
     )
-
-
-def _fee(value: Decimal) -> Decimal:
-    """Negative where a maker is paid."""
-    return -money(-value) if value.is_finite() and value < 0 else money(value)
 
 
 def _fault(ts: int, code: str, text: str) -> VenueFault:

@@ -16,6 +16,7 @@ import msgspec
 
 from tradeserver.core.types import Charged, Fees, Instrument
 from tradeserver.venues.kucoin.rest import VENUE
+from tradeserver.venues.numbers import charge, money
 from tradeserver.wire import kucoin as wire
 
 FEES_PER_CALL: Final = 10
@@ -64,13 +65,6 @@ def instrument_of(symbol: str, row: wire.SymbolRow[str]) -> Instrument:
     )
 
 
-def money(value: Decimal) -> Decimal:
-    """`value`, which must be a finite number and not negative. Raises msgspec.ValidationError."""
-    if not value.is_finite() or value < 0:
-        raise msgspec.ValidationError(f"{value} is no amount of money")
-    return value
-
-
 def _amount(text: str) -> Decimal:
     try:
         return money(Decimal(text))
@@ -87,11 +81,10 @@ def _step(text: str) -> Decimal:
 
 def fees_of(rate: wire.FeeRate[Decimal], row: wire.SymbolRow[str] | None) -> Fees:
     """The account's rates for one symbol: `{"symbol":"XRP-USDT","takerFeeRate":"0.001","makerFeeRate":"0.001"}`."""
-    if not (rate.maker_fee_rate.is_finite() and rate.taker_fee_rate.is_finite()):
-        raise msgspec.ValidationError("a fee rate that is no number")
+    maker, taker = charge(rate.maker_fee_rate), charge(rate.taker_fee_rate)
     if row is not None and row.fee_currency != row.quote_currency:
-        return Fees(rate.maker_fee_rate, rate.taker_fee_rate, Charged.THIRD, row.fee_currency)
-    return Fees(rate.maker_fee_rate, rate.taker_fee_rate, Charged.QUOTE)
+        return Fees(maker, taker, Charged.THIRD, row.fee_currency)
+    return Fees(maker, taker, Charged.QUOTE)
 
 
 class Names:
