@@ -313,7 +313,7 @@ class Engine:
         self.kills.on_open_orders(event)
 
     def _on_balance(self, event: BalanceChanged) -> None:
-        self.desk.ledger.reported[event.venue, event.asset] = event.balance
+        self.desk.ledger.report((event.venue, event.asset), event.balance)
 
     def _on_link_up(self, event: LinkUp) -> None:
         self.desk.keep(LinkChanged(ts=event.ts, venue=event.venue, channel=event.channel, up=True))

@@ -65,12 +65,13 @@ class Position:
 class Ledger:
     """Balances by (venue, asset), positions by symbol."""
 
-    __slots__ = ("fees", "positions", "realised", "reported", "reserved", "totals")
+    __slots__ = ("differing", "fees", "positions", "realised", "reported", "reserved", "totals")
 
     def __init__(self) -> None:
         self.totals: dict[Holding, Decimal] = {}
         self.reserved: dict[Holding, Decimal] = {}
         self.reported: dict[Holding, Balance] = {}
+        self.differing: dict[Holding, None] = {}  # where what the venue reported last is not our total
         self.positions: dict[str, Position] = {}
         self.realised: dict[str, Decimal] = {}  # by quote asset
         self.fees: dict[str, Decimal] = {}  # by asset charged
@@ -78,6 +79,23 @@ class Ledger:
     def free(self, venue: str, asset: str) -> Decimal:
         holding = (venue, asset)
         return self.totals.get(holding, ZERO) - self.reserved.get(holding, ZERO)
+
+    # ---- what the venue reports --------------------------------------------------------------------------------------
+
+    def report(self, holding: Holding, balance: Balance | None) -> None:
+        """The venue's figure now; None: it lists that asset no more."""
+        if balance is None:
+            self.reported.pop(holding, None)
+        else:
+            self.reported[holding] = balance
+        self._compare(holding)
+
+    def _compare(self, holding: Holding) -> None:
+        reported = self.reported.get(holding)
+        if reported is not None and reported.free + reported.locked != self.totals.get(holding, ZERO):
+            self.differing[holding] = None
+        else:
+            self.differing.pop(holding, None)
 
     # ---- reservations: `before` and `after` bracket every change of an order -----------------------------------------
 
@@ -104,6 +122,7 @@ class Ledger:
 
     def apply_balance(self, record: BalanceBooked) -> None:
         self.totals[record.venue, record.asset] = record.total
+        self._compare((record.venue, record.asset))
 
     def apply_fill(self, record: FillBooked) -> None:
         base, _, quote = record.symbol.partition("/")
@@ -141,6 +160,7 @@ class Ledger:
     def _add(self, venue: str, asset: str, amount: Decimal) -> None:
         if amount:
             self.totals[venue, asset] = self.totals.get((venue, asset), ZERO) + amount
+            self._compare((venue, asset))
 
     def _cost(self, asset: str, amount: Decimal) -> None:
         if amount:

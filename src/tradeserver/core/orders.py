@@ -90,6 +90,7 @@ class Order:
     __slots__ = (
         "absences",
         "accepted_ts",
+        "busy",
         "ending",
         "executed",
         "filled",
@@ -122,6 +123,7 @@ class Order:
         self.accepted_ts = 0
         self.first_fill_ts = 0
         self.stages_ns: dict[str, int] = {}
+        self.busy = False  # counted in `Orders.busy`
         self.unsent = False  # refused before a byte left
 
     @property
@@ -160,13 +162,14 @@ class Order:
 class Orders:
     """Every live order, the finished ones until they are forgotten, and the keys of the fills that were booked."""
 
-    __slots__ = ("_fill_keys", "_fill_order", "by_id", "by_venue_id", "ignored", "live", "owed")
+    __slots__ = ("_fill_keys", "_fill_order", "busy", "by_id", "by_venue_id", "ignored", "live", "owed")
 
     def __init__(self) -> None:
         self.by_id: dict[str, Order] = {}
         self.by_venue_id: dict[tuple[str, str], str] = {}
         self.live: dict[str, Order] = {}
         self.owed: dict[str, Order] = {}  # with commissions that we computed: the venue owes us its own figures
+        self.busy: dict[str, int] = {}  # venue -> how many of its orders are live or owed: may move its balances yet
         self.ignored = 0  # events older than the order's state
         self._fill_keys: dict[FillKey, None] = {}
         self._fill_order: deque[FillKey] = deque()
@@ -177,7 +180,16 @@ class Orders:
         order = Order(record)
         self.by_id[record.client_id] = order
         self.live[record.client_id] = order
+        self._count(order)
         return order
+
+    def _count(self, order: Order) -> None:
+        """After every change of what is live or owed."""
+        busy = order.client_id in self.live or order.client_id in self.owed
+        if busy is not order.busy:
+            order.busy = busy
+            venue = order.submitted.venue
+            self.busy[venue] = self.busy.get(venue, 0) + (1 if busy else -1)
 
     def apply_changed(self, record: OrderChanged) -> None:
         order = self.by_id.get(record.client_id)
@@ -193,6 +205,7 @@ class Orders:
             self.live[record.client_id] = order
         else:
             self.live.pop(record.client_id, None)
+        self._count(order)
 
     def apply_fill(self, record: FillBooked) -> None:
         key = (record.venue, record.symbol, record.trade_id)
@@ -206,6 +219,7 @@ class Orders:
             order.filled += record.quantity
             if record.commission_expected:
                 self.owed[order.client_id] = order
+                self._count(order)
 
     def apply_commission(self, order: Order, index: int, record: CommissionCorrected) -> None:
         """The venue's own commission for the order's fill at `index`."""
@@ -217,11 +231,13 @@ class Orders:
         )
         if not order.commission_owed:
             self.owed.pop(order.client_id, None)
+            self._count(order)
 
     def forget(self, order: Order) -> None:
         """A finished order of an arbitrage that nobody remembers any more."""
         self.by_id.pop(order.client_id, None)
         self.owed.pop(order.client_id, None)
+        self._count(order)
         self.by_venue_id.pop((order.submitted.venue, order.venue_order_id), None)
 
     def load(self, image: OrderImage) -> Order:
@@ -238,6 +254,7 @@ class Orders:
             del self.live[order.client_id]
         if order.commission_owed:
             self.owed[order.client_id] = order
+        self._count(order)
         return order
 
     def load_fill_keys(self, keys: tuple[FillKey, ...]) -> None:

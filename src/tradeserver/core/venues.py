@@ -139,11 +139,12 @@ class Readiness:
             )
 
     def on_account(self, event: AccountSnapshot) -> None:
-        reported = self._desk.ledger.reported
-        for gone in [holding for holding in reported if holding[0] == event.venue and holding[1] not in event.balances]:
-            del reported[gone]
+        ledger = self._desk.ledger
+        for holding in list(ledger.reported):
+            if holding[0] == event.venue and holding[1] not in event.balances:
+                ledger.report(holding, None)
         for asset, balance in event.balances.items():
-            reported[event.venue, asset] = balance
+            ledger.report((event.venue, asset), balance)
         venue = self.venues[event.venue]
         if venue.phase is not Phase.COUNTING:
             return
@@ -212,17 +213,13 @@ class Readiness:
 
     def _in_flight(self, venue: VenueDesk) -> bool:
         """Whether balances may still move by what we did there."""
-        orders = self._desk.orders
-        return any(o.submitted.venue == venue.name for o in (*orders.live.values(), *orders.owed.values()))
+        return self._desk.orders.busy.get(venue.name, 0) > 0
 
     def _watch(self, venue: VenueDesk) -> None:
         """Count again when the venue insists on another balance than ours."""
-        ledger = self._desk.ledger
-        differs = any(
-            name == venue.name and balance.free + balance.locked != ledger.totals.get((name, asset), ZERO)
-            for (name, asset), balance in ledger.reported.items()
-        )
-        if not differs or self._in_flight(venue):
+        differing = self._desk.ledger.differing
+        differs = not self._in_flight(venue) and any(name == venue.name for name, _ in differing)
+        if not differs:
             venue.differs = 0
         elif not venue.differs:
             venue.differs = self._desk.ts
