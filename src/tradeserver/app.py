@@ -37,7 +37,7 @@ from tradeserver.runtime.reactor import Engine as Steps
 from tradeserver.runtime.reactor import Reactor
 from tradeserver.runtime.replay import ReplayResult, replay
 from tradeserver.runtime.supervisor import ChildProcess, Supervisor
-from tradeserver.runtime.ticks import Ticker
+from tradeserver.runtime.ticks import Ticker, spin
 from tradeserver.runtime.wal import FileWal, WalBusyError
 from tradeserver.runtime.wal_files import WalDamagedError
 from tradeserver.services import layout
@@ -255,6 +255,8 @@ class Daemon:
             venues=list(self._config.enabled),
         )
         self._supervisor.spawn(self._ticker.run(), "ticks")
+        if self._config.spin:
+            spin(asyncio.get_running_loop())
         self._relay_task = self._supervisor.spawn(self._relay.run(), "relay")
         if self._config.guard.enabled:
             self._tell_guard(STARTING)

@@ -153,6 +153,8 @@ class Config:
     """A venue that has given no trading rules by then ends the start with one sentence."""
     settle_s: Annotated[float, Ge(0)] = 10.0
     """At a stop, how long open arbitrages may take to finish and hedge."""
+    spin: bool = False
+    """Never let the loop sleep: orders leave earlier by a wake-up, and a whole core is always busy."""
     venues: VenuesConfig
     strategies: tuple[StrategyChoice, ...] = ()
     risk: RiskLimits = field(default_factory=RiskLimits)

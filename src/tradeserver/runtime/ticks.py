@@ -49,6 +49,11 @@ def encode_tick(late_ns: int) -> bytes:
     return _LATE.pack(late_ns)
 
 
+def spin(loop: asyncio.AbstractEventLoop) -> None:
+    """Keep the loop from ever sleeping: it looks at its sockets again and again, on a whole core."""
+    loop.call_soon(spin, loop)
+
+
 class Ticker:
     """Feeds ticks, and does the chores. `source` is known to the reactor from construction on."""
 
