@@ -6,7 +6,7 @@ REFEREES ?= .venv-referees
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check acceptance referees reference lock clean
+.PHONY: help demo test check acceptance referees bench reference lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ $(REFEREES)/run.stamp: referees/requirements.txt
 
 referees: $(VENV)/run.stamp $(REFEREES)/run.stamp ## ccxt and the venues' own SDKs against the simulator; ARGS="--seconds 20 --json FILE"
 	$(REFEREES)/bin/python referees/run.py --tradeserver $(BIN)/tradeserver $(ARGS)
+
+bench: $(VENV)/run.stamp ## the stopwatch: every figure with its target, and build/bench.json; ARGS="--rounds 1 --only latency"
+	$(BIN)/python -m tradeserver.lab.bench $(ARGS)
 
 reference: $(VENV)/dev.stamp ## what is generated from the code: config/reference.toml and docs/schemas
 	$(BIN)/python -m tradeserver.config.describe
