@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from desk_kit import D, Kit, submitted
-from tradeserver.core.events import OrderRejected
+import pytest
+
+from desk_kit import MS, SYMBOL, D, Kit, submitted
+from tradeserver.core.events import BestQuote, BookDelta, BookSnapshot, ClockOffset, OrderRejected, Trust
+from tradeserver.core.market import SymbolMarket
 
 
 def running(**changes: object) -> Kit:
@@ -50,3 +53,103 @@ def test_where_all_have_refused_the_one_that_refused_less_is_asked() -> None:
         orders += submitted(kit.tick(10)[1])
     asked = [c.venue for c in submitted(kit.commands) if not c.opening]
     assert abs(asked.count("kucoin") - asked.count("binance")) <= 1
+
+
+# ---- market data -----------------------------------------------------------------------------------------------------
+
+
+def followed(kit: Kit) -> SymbolMarket:
+    """Binance's clock is measured: it is not ahead."""
+    kit.feed(ClockOffset(ts=kit.ts, venue="binance", offset_ns=0, rtt_ns=MS))
+    return kit.engine.market.symbols["binance", SYMBOL]
+
+
+def move(kit: Kit, late_ms: float = 1) -> None:
+    """A depth update that the venue stamped so long ago."""
+    market = kit.engine.market.symbols["binance", SYMBOL]
+    bid = (60_000.0, 1.0 + kit.ts % 7)
+    kit.feed(
+        BookDelta(
+            ts=kit.ts,
+            venue="binance",
+            symbol=SYMBOL,
+            venue_ts=kit.ts - int(late_ms * MS),
+            update_id=market.book.update_id + 1,
+            bids=[bid],
+            asks=[],
+        )
+    )
+
+
+def quote(kit: Kit, ask: float = 60_001.0) -> None:
+    """The light stream, which has no stamp."""
+    kit.feed(
+        BestQuote(
+            ts=kit.ts,
+            venue="binance",
+            symbol=SYMBOL,
+            update_id=kit.engine.market.symbols["binance", SYMBOL].book.update_id + 1,
+            bid=60_000.0,
+            bid_quantity=1.0,
+            ask=ask,
+            ask_quantity=1.0,
+        )
+    )
+
+
+def test_a_quote_without_a_stamp_is_as_late_as_its_connection() -> None:
+    """Everything on that connection comes 1.2 s late; the quote's arrival proves nothing."""
+    kit = running()
+    market = followed(kit)
+    move(kit, late_ms=1_200)
+    kit.later(5)
+    quote(kit, 60_000.5)
+    assert market.ask == 60_000.5
+    assert market.age_ns(kit.ts) == 1_200 * MS
+    kit.later(100)
+    move(kit, late_ms=2)
+    quote(kit, 60_000.6)
+    assert market.age_ns(kit.ts) == 2 * MS
+
+
+def test_a_snapshot_by_another_road_says_nothing_about_the_connection() -> None:
+    kit = running()
+    market = followed(kit)
+    move(kit, late_ms=2)
+    kit.feed(
+        BookSnapshot(
+            ts=kit.ts,
+            venue="binance",
+            symbol=SYMBOL,
+            venue_ts=kit.ts - 800 * MS,
+            update_id=kit.ts,
+            bids=[(60_000.0, 1.0)],
+            asks=[(60_001.0, 1.0)],
+        )
+    )
+    quote(kit)
+    assert market.age_ns(kit.ts) == 2 * MS
+
+
+@pytest.mark.parametrize(
+    ("every_ms", "stale_after_ms"),
+    [
+        (20, 600),  # never sooner than this
+        (50, 800),  # sixteen times its own pause
+        (400, 1_500),  # never later than the operator's bound
+    ],
+)
+def test_a_liquid_symbol_is_stale_sooner(every_ms: int, stale_after_ms: int) -> None:
+    kit = running()
+    market = followed(kit)
+    for _ in range(400):
+        kit.later(every_ms)
+        move(kit, late_ms=0)
+    last = kit.ts
+    while not market.untradable(kit.ts):
+        kit.tick(10)
+    assert market.untradable(kit.ts) == "BOOK_STALE"
+    assert market.trust is Trust.STALE
+    assert abs((kit.ts - last) / MS - stale_after_ms) <= 40
+    move(kit, late_ms=0)
+    assert market.untradable(kit.ts) == ""

@@ -49,6 +49,9 @@ from tradeserver.core.types import Instrument, Key, Level, Side
 
 CHANNEL: Final = "market"
 _MS: Final = 1_000_000
+STALE_PAUSES: Final = 16
+"""A symbol is STALE after so many of its own usual pauses, within `stale_least_ms` and `stale_ms`."""
+_PAUSES_AVERAGED: Final = 32
 _QUOTES_KEPT: Final = 1_024  # quotes that wait for the depth update of their id
 
 
@@ -57,6 +60,7 @@ class MarketLimits:
     """When market data may not be trusted any more."""
 
     stale_ms: Annotated[int, Gt(0)] = 1_500  # no depth update and no quote of the symbol for longer: STALE
+    stale_least_ms: Annotated[int, Gt(0)] = 600  # the same for a symbol that is always busy: see `STALE_PAUSES`
     stall_ms: Annotated[int, Gt(0)] = 50  # a tick later than this: no connection is current
     crossed_ms: Annotated[int, Ge(0)] = 200  # best bid >= best ask for longer: CROSSED
     own_ms: Annotated[int, Ge(0)] = (
@@ -74,9 +78,12 @@ class SymbolMarket:
         "_book_stamp",
         "_crossed_ts",
         "_current",
+        "_pause_ns",
         "_quote",
         "_quotes",
         "_sequenced",
+        "_stale_least_ns",
+        "_stale_most_ns",
         "_stale_ns",
         "_status",
         "_taken",
@@ -107,7 +114,9 @@ class SymbolMarket:
         self.stamp_ns = 0  # when the top was true, on our clock
         self.venue_ts = 0  # the last venue stamp of a depth update or quote
         self._book_stamp = 0  # the venue's stamp of the last depth update
-        self._stale_ns = limits.stale_ms * _MS
+        self._stale_ns = self._stale_most_ns = limits.stale_ms * _MS
+        self._stale_least_ns = min(limits.stale_least_ms, limits.stale_ms) * _MS
+        self._pause_ns = self._stale_most_ns // STALE_PAUSES  # usual, between two renewals of the top
         self._sequenced = False  # the depth book is complete: a snapshot, and every delta since
         self._quote: BestQuote | None = None  # set while it is newer than the book
         self._quotes: deque[BestQuote] = deque(maxlen=_QUOTES_KEPT)
@@ -232,14 +241,18 @@ class SymbolMarket:
         venue, symbol = self.key
         records.append(BookChanged(ts=ts, venue=venue, symbol=symbol, trust=trust.value, reason=reason))
 
-    def _stamp(self, event: SymbolEvent, offset_ns: int | None) -> None:
-        """Note the event's times; call it only for what renews the top."""
+    def _stamp(self, event: SymbolEvent, offset_ns: int | None, lag_ns: int) -> None:
+        """Note the event's times; call it only for what renews the top. Without a stamp it is as late as its link."""
+        before = self.stamp_ns
         if event.venue_ts:
             self.venue_ts = event.venue_ts
-            if offset_ns is not None:
-                self.stamp_ns = min(event.venue_ts - offset_ns, event.ts)
-                return
-        self.stamp_ns = event.ts
+        if event.venue_ts and offset_ns is not None:
+            self.stamp_ns = min(event.venue_ts - offset_ns, event.ts)
+        else:
+            self.stamp_ns = event.ts - lag_ns
+        if before and self.stamp_ns > before:
+            self._pause_ns += (self.stamp_ns - before - self._pause_ns) // _PAUSES_AVERAGED
+            self._stale_ns = max(self._stale_least_ns, min(STALE_PAUSES * self._pause_ns, self._stale_most_ns))
 
     def _depth_applied(self, ts: int) -> None:
         """The book moved: whose top counts now, is it crossed, does it owe us something?"""
@@ -276,13 +289,15 @@ def _same_top(book: Book, quote: BestQuote) -> bool:
 
 
 class _Link:
-    """The connection of one venue's market data. `stalled_ts` not 0: not current until something later arrives."""
+    """The connection of one venue's market data. `stalled_ts` not 0: not current until something later arrives.
+    `lag_ns` is how late its last stamped frame came."""
 
-    __slots__ = ("stalled_ts", "up")
+    __slots__ = ("lag_ns", "stalled_ts", "up")
 
     def __init__(self) -> None:
         self.up = False
         self.stalled_ts = 0
+        self.lag_ns = 0
 
 
 class Market:
@@ -294,7 +309,6 @@ class Market:
         self.offset_ns: dict[str, int] = {}  # venue clock minus ours
         self.quote_checks = (0, 0)  # (checked, matched): depth top against best quote at equal update ids
         self._links: dict[str, _Link] = {}
-        self._stale_ns = limits.stale_ms * _MS
         self._stall_ns = limits.stall_ms * _MS
         self._crossed_ns = limits.crossed_ms * _MS
         self._handlers: dict[type, Callable[[Any, list[Record]], SymbolMarket | None]] = {
@@ -333,9 +347,9 @@ class Market:
         due = 0
         for symbol in self.symbols.values():
             if symbol.trust is Trust.SYNCED:
-                at = symbol.stamp_ns + self._stale_ns + 1
+                at = symbol.stamp_ns + symbol._stale_ns + 1
                 if symbol._behind_ts:
-                    at = min(at, symbol._behind_ts + self._stale_ns + 1)
+                    at = min(at, symbol._behind_ts + symbol._stale_most_ns + 1)
                 if symbol._crossed_ts:
                     at = min(at, symbol._crossed_ts + self._crossed_ns + 1)
                 due = min(due, at) if due else at
@@ -348,10 +362,12 @@ class Market:
         symbol = self.symbols.get((event.venue, event.symbol))
         if symbol is not None:
             symbol.seen_ts = event.ts
-            link = self._links[event.venue]
-            if link.stalled_ts and event.venue_ts:
-                offset = self.offset_ns.get(event.venue)
-                if offset is not None and event.venue_ts - offset > link.stalled_ts:
+            offset = self.offset_ns.get(event.venue) if event.venue_ts else None
+            if offset is not None:
+                link = self._links[event.venue]
+                if type(event) is not BookSnapshot:  # which comes by REST
+                    link.lag_ns = max(0, event.ts - event.venue_ts + offset)
+                if link.stalled_ts and event.venue_ts - offset > link.stalled_ts:
                     link.stalled_ts = 0
                     self._spread(event.venue, link)
         return symbol
@@ -380,7 +396,7 @@ class Market:
             symbol._book_stamp = event.venue_ts
         symbol._depth_applied(event.ts)
         if symbol._quote is None:
-            symbol._stamp(event, self.offset_ns.get(event.venue))
+            symbol._stamp(event, self.offset_ns.get(event.venue), self._links[event.venue].lag_ns)
         if symbol._quotes:
             self._check_quotes(symbol)
         if symbol.trust is Trust.STALE:
@@ -398,7 +414,7 @@ class Market:
         symbol._quote = event
         if event.update_id:
             symbol._quotes.append(event)
-        symbol._stamp(event, self.offset_ns.get(event.venue))
+        symbol._stamp(event, self.offset_ns.get(event.venue), self._links[event.venue].lag_ns)
         symbol.update_id = event.update_id
         symbol.bid, symbol.bid_quantity = event.bid, event.bid_quantity
         symbol.ask, symbol.ask_quantity = event.ask, event.ask_quantity
@@ -452,9 +468,9 @@ class Market:
         """SYNCED, STALE or CROSSED, by age and prices. Only for books whose sequence is right."""
         if symbol._crossed_ts and ts - symbol._crossed_ts > self._crossed_ns:
             symbol._set_trust(Trust.CROSSED, "best bid stays at or above best ask", ts, records)
-        elif ts - symbol.stamp_ns > self._stale_ns:
+        elif ts - symbol.stamp_ns > symbol._stale_ns:
             symbol._set_trust(Trust.STALE, "nothing heard", ts, records)
-        elif symbol._behind_ts and ts - symbol._behind_ts > self._stale_ns:
+        elif symbol._behind_ts and ts - symbol._behind_ts > symbol._stale_most_ns:
             symbol._set_trust(Trust.STALE, "depth is behind its quotes", ts, records)
         else:
             symbol._set_trust(Trust.SYNCED, "", ts, records)

@@ -67,7 +67,7 @@ class Shelf:
         self.exchange.flush(self.symbol, now_ns)
 
     def pulse(self, now_ns: int) -> None:
-        """The farthest levels change by a lot."""
+        """The best and the farthest levels change by a lot."""
         self._pulse ^= 1
         self.dress(now_ns)
 
@@ -78,7 +78,7 @@ class Shelf:
         wanted = {}
         for level in range(LEVELS):
             away = HALF_SPREAD + level * SPACING
-            quantity = size + lot * self._pulse if level == LEVELS - 1 and size else size
+            quantity = size + lot * self._pulse if level in (0, LEVELS - 1) and size else size
             bid = tick * math.floor(self.fair * (1 - away) / float(tick))
             ask = tick * math.ceil(self.fair * (1 + away) / float(tick))
             wanted[Side.BUY, bid] = wanted[Side.SELL, ask] = quantity

@@ -154,7 +154,7 @@ ROW_2: Final = Row(
                     Case(
                         row=2,
                         name=f"{venue} takes it and answers {code}",
-                        faults=(f"answer {venue}.orders code={code} first=1",),
+                        faults=(f"answer {venue}.orders code={code} first=1", f"delay {venue}.user 300ms"),
                         must=(OPENED, DOUBTED),
                     )
                     for code in _UNSURE[venue]
@@ -335,7 +335,7 @@ def _resynchronised(venue: str, trust: Trust) -> tuple[Check, ...]:
 def _liquid(loop: Loop, stage: Stage) -> None:
     """Every book moves twenty times a second."""
     stage.pulse_beats = 1
-    loop.run(1.0)
+    loop.run(4.0)
 
 
 _STREAMS: Final = {"binance": "depthUpdate", "kucoin": "trade.l2update"}

@@ -103,18 +103,19 @@ ROW_28: Final = Row(
             for case in (
                 Case(
                     row=28,
-                    name=f"{venue}'s order link is a black hole after the send",
-                    faults=(f"blackhole {venue}.orders at=103ms for=12s",),
-                    must=(OPENED,),
+                    name=f"{venue}'s order link is a black hole",
+                    faults=(f"blackhole {venue}.orders at=90ms for=12s",),
+                    must=(OPENED, DOUBTED, HEDGED),
                 ),
                 Case(
                     row=28,
-                    name=f"all of {venue} is a black hole between two legs",
-                    faults=(f"blackhole {venue} at=103ms for=12s",),
-                    gaps=(Gap(), Gap(at_ms=4000), Gap(at_ms=6000, buy="kucoin")),
+                    name=f"all of {venue} is a black hole that swallows its leg",
+                    faults=(f"blackhole {venue} at=90ms for=12s",),
+                    gaps=(Gap(buy=other(venue)), Gap(at_ms=4000), Gap(at_ms=6000, buy="kucoin")),
                     must=(
                         OPENED,
                         DOUBTED,
+                        HEDGED,
                         Check("only one was opened", lambda seen: len(seen.records(ArbitrageOpened)) == 1),
                     ),
                 ),
