@@ -95,6 +95,23 @@ def test_a_guard_that_comes_goes_and_comes_back(tmp_path: Path) -> None:
     play(watch, story)
 
 
+def test_the_end_of_its_process_is_told_at_once(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+
+    async def story() -> None:
+        watch.watch.ended("never was there")
+        assert watch.told == []
+        server = Server(layout.guard(tmp_path), {"ping": lambda: {"pid": 7}})
+        await server.start()
+        await watch.until(lambda: watch.told)
+        watch.watch.ended("guard ended with code -9")
+        assert watch.told == ["", "guard ended with code -9"]
+        await watch.until(lambda: watch.told[-1] == "")
+        await server.stop()
+
+    play(watch, story)
+
+
 def test_a_guard_that_never_comes_is_told_after_its_time(tmp_path: Path) -> None:
     watch = Watch(tmp_path)
 

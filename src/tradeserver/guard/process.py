@@ -267,7 +267,7 @@ async def _main(path: Path, lifeline: int) -> int:
         if not line.endswith(b"\n"):
             return Exit.OK  # the daemon was gone before it could say anything
         told = msgspec.json.decode(line, type=Greeting)
-        config, keys = parse(told.config, str(path), os.environ), told.keys
+        config, keys = parse(told.config, str(path)), told.keys  # overrides are in it already
         watch = asyncio.create_task(_until_eof(pipe, ending))
         watch.add_done_callback(lambda task: ending.set())
     state = prepare_state(config)

@@ -18,7 +18,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,8 @@ THAW_S: Final = 2.0
 THROTTLE: Final = "5s"
 SETTLED_S: Final = 16.0
 """A daemon counts its own start as an order's: a kill right after it waits for the last possible arrival."""
+QUIET: Final = {"TRADESERVER__NATS__ENABLED": "false", "TRADESERVER__STORE__ENABLED": "false"}
+"""A drill needs neither."""
 ON_THE_WIRE_NS: Final = 100_000_000
 """An order that the simulator hears of sooner after the kill had left before it."""
 TIMEOUT_S: Final = 90.0
@@ -155,20 +157,28 @@ def drill(
 class Range:
     """A simulator with wide limits, a daemon that trades on it, and strangers who place orders."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str] = QUIET, settled_s: float = SETTLED_S) -> None:
+        self.folder = folder
         self.state = folder / "state"
+        self._environ = environ
+        self._settled_s = settled_s
         settings = folder / "simulator.toml"
         settings.write_text(simulator_toml(wide(default_config())), "utf-8")
         self.simulator = Simulator(folder, [str(settings)])
         try:
-            config = write_config(folder, self.simulator.urls, 0)
-            quiet = {"TRADESERVER__NATS__ENABLED": "false", "TRADESERVER__STORE__ENABLED": "false"}
-            self.daemon = Child("daemon", tradeserver("run", str(config)), folder / "daemon.log", quiet)
+            self.config = write_config(folder, self.simulator.urls, 0)
+            self.daemon = self.start()
         except BaseException:
             self.simulator.child.kill()
             raise
         self.strangers = [Stranger(venue, self.simulator.urls[venue]["rest"]) for venue in ("binance", "kucoin")]
-        self._settled = time.monotonic() + SETTLED_S
+
+    def start(self) -> Child:
+        """A daemon, the first or the next."""
+        self._settled = time.monotonic() + self._settled_s
+        command = tradeserver("run", str(self.config))
+        self.daemon = Child("daemon", command, self.folder / "daemon.log", self._environ)
+        return self.daemon
 
     def __enter__(self) -> Range:
         return self
@@ -209,8 +219,7 @@ class Range:
 
     def round(self, scenario: Scenario, orders: int) -> None:
         """One kill from resting orders to the cleared latch."""
-        for number in range(orders):
-            self.strangers[number % len(self.strangers)].place(number)
+        self.rest(orders)
         timer: threading.Timer | None = None
         if scenario.name in ("frozen", "thaw"):
             self.freeze()
@@ -227,7 +236,12 @@ class Range:
                 timer.join()
             self.thaw()
         self._judge(scenario, outcome, before)
-        self._clear()
+        self.clear()
+
+    def rest(self, orders: int) -> None:
+        """Orders of the strangers, by turns."""
+        for number in range(orders):
+            self.strangers[number % len(self.strangers)].place(number)
 
     def _judge(self, scenario: Scenario, outcome: kill_client.Outcome, before: int) -> None:
         """The simulator's word against the proof."""
@@ -238,7 +252,7 @@ class Range:
             return
         scenario.elapsed_ms.append(outcome.elapsed_ms)
         scenario.found = max(scenario.found, outcome.report["found"])
-        self._wait_halted()  # the thawed daemon has read what waited for it, and sent what it would send
+        self.wait_halted()  # the thawed daemon has read what waited for it, and sent what it would send
         scenario.left_open += len(self.open_orders())
         latched = outcome.report["began_ns"] + ON_THE_WIRE_NS
         rows = self.simulator.get("/log")["rows"][before:]
@@ -249,7 +263,8 @@ class Range:
         venues = self.simulator.get("/state")["venues"].values()
         return [order for venue in venues for account in venue["accounts"].values() for order in account["open_orders"]]
 
-    def _wait_halted(self, patience_s: float = 30.0) -> None:
+    def wait_halted(self, patience_s: float = 30.0) -> None:
+        """Until the daemon itself has halted and proven it. Raises OperatorError."""
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
             try:
@@ -261,7 +276,8 @@ class Range:
             time.sleep(0.02)
         raise OperatorError(f"the daemon did not halt within {patience_s:g} s of the kill:\n{self.daemon.tail()}")
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Trade again: the faults gone, the latch cleared, everything ready."""
         self.simulator.post("/fault/clear", {})
         ask(layout.control(self.state), "clear", 5.0, scope="global", reason="kill")
         self.wait_ready()

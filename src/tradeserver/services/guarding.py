@@ -1,8 +1,9 @@
 """The daemon's side of the guard: start it with its keys, ask each second whether it is there, take over its reports.
 
-A guard counts as there when it answers, not when its process runs. One that is away is told to the engine, which opens
-nothing new meanwhile, and told again each minute. What it did while the daemon could not is read from its file once,
-goes to the engine as an event, and the file is removed when it is in the log.
+A guard counts as there when it answers, and as away when it has been silent for some questions or its process has
+ended. One that is away is told to the engine, which opens nothing new meanwhile, and told again each minute. What it
+did while the daemon could not is read from its file once, goes to the engine as an event, and the file is removed when
+it is in the log.
 """
 
 from __future__ import annotations
@@ -63,6 +64,16 @@ class GuardWatch:
             starting = self._child is not None and not self.there and not self._told_at
             await asyncio.sleep(HURRY_S if starting else PERIOD_S)
 
+    def ended(self, reason: str) -> None:
+        """Its process is gone: nobody need wait for silences."""
+        if self.there:
+            self._away(reason)
+
+    def _away(self, reason: str) -> None:
+        self.there = False
+        self._told_at = asyncio.get_running_loop().time()
+        self._tell(reason)
+
     async def _look(self, running_s: float) -> None:
         reason = ""
         try:
@@ -81,9 +92,7 @@ class GuardWatch:
         patient = self._misses < MISSES if self.there or self._told_at else running_s < START_S
         if patient or (self._told_at and now - self._told_at < REMIND_S):
             return
-        self.there = False
-        self._told_at = now
-        self._tell(reason)
+        self._away(reason)
 
     def _take_report(self) -> None:
         path = layout.kill_report(self._state)

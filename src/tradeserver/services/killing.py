@@ -22,6 +22,8 @@ from tradeserver.services import layout
 from tradeserver.services.control import Handler
 from tradeserver.services.faults import NotFoundError, OperatorError
 
+ASKED_WITHIN: Final = 5
+"""Ticks in which whoever set the latch may ask us too, and so say who it is. Nothing leaves meanwhile."""
 LATCH: Final = "latch"
 SIGNAL: Final = "signal"
 
@@ -35,6 +37,7 @@ class KillDoor:
         self._latch = latch
         self._state = state
         self._presser = LATCH  # who set a latch that the engine does not know yet
+        self._unasked = 0  # ticks since such a latch was seen
 
     def verbs(self) -> dict[str, Handler]:
         """For the control socket."""
@@ -51,12 +54,16 @@ class KillDoor:
 
     def after_tick(self) -> None:
         """Latch and engine in step."""
-        if self._latch.set:
-            if not self._engine.killed and self._reactor.failure is None:
+        killed, latched = self._engine.killed, self._latch.set
+        if killed == latched:
+            self._unasked = 0
+        elif killed:
+            self._latch.press()
+        elif self._reactor.failure is None:
+            self._unasked += 1
+            if self._presser == SIGNAL or self._unasked > ASKED_WITHIN:
                 by, self._presser = self._presser, LATCH
                 self._reactor.tell(Operator(ts=0, action="kill", source=by))
-        elif self._engine.killed:
-            self._latch.press()
 
     def kill(self, hedge: bool = False, source: str = "control") -> dict[str, Any]:
         """Stop, cancel, prove; with `hedge` let the hedges through first. Answers at once: see `killed`."""
