@@ -312,7 +312,7 @@ class Daemon:
             "guard",
             guard.arguments(self._path, lifeline=0),
             random.random,
-            lambda up, text: self._log.put("info" if up else "warning", "guard", up=up, text=text),
+            self._on_guard,
             greeting=lambda: guard.greeting(describe.to_toml(config), keys),
         )
         self._guard_watch = GuardWatch(
@@ -323,8 +323,14 @@ class Daemon:
             self._log,
         )
 
+    def _on_guard(self, up: bool, text: str) -> None:
+        self._log.put("info" if up else "warning", "guard", up=up, text=text)
+        if not up:
+            self._guard_watch.ended(text)
+
     def _tell_guard(self, away: str) -> None:
-        self._reactor.tell(Operator(ts=0, action="guard", argument=away, source="shell"))
+        if not self._supervisor.reason:  # in a stop it ends with us
+            self._reactor.tell(Operator(ts=0, action="guard", argument=away, source="shell"))
 
     def _ticked(self) -> None:
         self._kill.after_tick()
