@@ -158,6 +158,7 @@ class Range:
     """A simulator with wide limits, a daemon that trades on it, and strangers who place orders."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str] = QUIET, settled_s: float = SETTLED_S) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.state = folder / "state"
         self._environ = environ
