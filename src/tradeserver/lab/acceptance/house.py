@@ -94,10 +94,17 @@ class House:
         return [record for _, record in read(layout.wal(self.state))]
 
 
-def lively_market(folder: Path) -> Path:
-    """The sample simulator's market with lower fees and more shocks: some arbitrages a second. Needs a checkout."""
+def lively_market(folder: Path, spot_30s: int = 4000) -> Path:
+    """The sample simulator's market with lower fees and more shocks: some arbitrages a second. Needs a checkout.
+
+    `spot_30s` is KuCoin's quota of private requests, orders among them.
+    """
     text = Path("config/simulator.toml").read_text("utf-8")
-    for old, new in (("shocks_per_minute = 12.0", "shocks_per_minute = 40.0"), ("= 0.001", "= 0.0004")):
+    for old, new in (
+        ("shocks_per_minute = 12.0", "shocks_per_minute = 40.0"),
+        ("= 0.001", "= 0.0004"),
+        ("[venues.kucoin]\n", f"[venues.kucoin]\nlimits = {{ spot_30s = {spot_30s} }}\n"),
+    ):
         require(old in text, f"config/simulator.toml does not say {old!r} any more")
         text = text.replace(old, new)
     folder.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,7 @@ cool_off_ms = 0
 [risk]
 max_order_notional = 5000
 max_position_notional = 100000
+max_orders_per_s = 1000
 [breakers]
 one_sided_limit = 0
 """
@@ -146,6 +147,7 @@ class Met(NamedTuple):
     at_s: float  # since the first moment that was played
     lasted_ms: float
     ours: OpportunityClosed | None
+    filled: bool = False  # an arbitrage of it had a fill
 
     @property
     def fate(self) -> str:
@@ -153,7 +155,7 @@ class Met(NamedTuple):
         if self.ours is None:
             return "not seen: it was over before the frames of both venues had been read"
         if self.ours.taken:
-            return "taken"
+            return "taken" if self.filled else "taken, but no leg filled"
         return " then ".join(f"{' + '.join(d.reasons)} ({d.count} times)" for d in self.ours.decisions)
 
 
@@ -208,17 +210,22 @@ def real_arbitrage(
 
 def _result(built: House, in_band: Sequence[Episode], clock: Clock) -> ArbitrageResult:
     ours: list[OpportunityClosed] = []
+    opportunity: dict[int, int] = {}  # of each arbitrage
+    filled: set[int] = set()
     outcomes: dict[str, int] = {outcome.value: 0 for outcome in Outcome}
     legs = 0
     for record in built.records():
         if isinstance(record, ArbitrageOpened):
             legs += len(record.legs)
+            opportunity[record.arbitrage] = record.opportunity
         elif isinstance(record, ArbitrageClosed):
             outcomes[record.outcome.value] += 1
+            if record.outcome is not Outcome.NOTHING:
+                filled.add(opportunity[record.arbitrage])
         elif isinstance(record, OpportunityClosed):
             require(record.decisions, f"opportunity {record.opportunity} has no decision")
             ours.append(record)
-    met = match(in_band, ours, clock)
+    met = [m._replace(filled=m.ours is not None and m.ours.opportunity in filled) for m in match(in_band, ours, clock)]
     found = sum(m.ours is not None for m in met)
     return ArbitrageResult(met, len(ours), legs, outcomes, len(ours) - found)
 
