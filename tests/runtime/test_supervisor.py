@@ -286,6 +286,21 @@ def test_a_late_tick_pings_the_market_channels_at_once() -> None:
     assert t.after == 2
 
 
+def test_a_loop_that_stays_late_pings_twice_a_second_and_once_more_after_the_last_stall() -> None:
+    """Found by a recording played as fast as it goes: the venue hung up on us for pinging at every tick."""
+    t = Ticking()
+    for _ in range(30):  # three seconds of ticks that are all 100 ms late
+        t.ticker.tick(2 * STALL_NS)
+        t.time += 100_000_000
+    before = t.log.count("x ping")
+    assert 6 <= before <= 7
+    t.ticker.tick(2 * STALL_NS)
+    for _ in range(100):
+        t.time += 10_000_000
+        t.ticker.tick(0)
+    assert t.log.count("x ping") - before == 1  # what came last is asked about too, when it may be
+
+
 def test_the_log_rolls_on_an_idle_tick_only() -> None:
     t = Ticking()
     t.wal.write([b"{}"])

@@ -2,7 +2,8 @@
 
 A tick is due every 10 ms and says how late it is. It runs every session's own `tick` inside the same input, so that
 codecs' timers are journaled too. A tick more than `STALL_NS` late means that frames may have waited in the kernel: the
-market channels are pinged at once. An idle tick is one that was on time and found little to do since the one before.
+market channels are pinged, at once but no more than twice a second. An idle tick is one that was on time and found
+little to do since the one before.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from tradeserver.sessions.base import Session
 
 TICK_NS = 10_000_000
 STALL_NS = 50_000_000
+PING_EVERY_NS = 500_000_000
+"""Binance drops a connection that sends more than five frames a second, pings among them."""
 
 _LATE = struct.Struct("<q")
 
@@ -72,6 +75,8 @@ class Ticker:
         self._reactor = reactor
         self._after_tick = after_tick
         self._inputs = 0
+        self._ping_wanted = False
+        self._pinged_at = 0
         self._not_idle = 0
         self._collected = self._collected_all = 0
         reactor.add(self.source)
@@ -93,10 +98,9 @@ class Ticker:
         self.ticks += 1
         self.late_ns = late_ns
         self.worst_ns = max(self.worst_ns, late_ns)
-        if late_ns > STALL_NS:
-            now = reactor.now()
-            for session in reactor.sessions.values():
-                session.ping(now)
+        self._ping_wanted = self._ping_wanted or late_ns > STALL_NS
+        if self._ping_wanted:
+            self._ping(reactor.now())
         if not self.ticks % self.MARK_EVERY:
             reactor.mark()
         if not self.ticks % self.FLUSH_EVERY:
@@ -109,6 +113,15 @@ class Ticker:
         else:
             self._not_idle += 1
         self._after_tick()
+
+    def _ping(self, now: int) -> None:
+        """At once, then no more often than a venue bears: a loop that stays late asks again after a while."""
+        if self._pinged_at and now - self._pinged_at < PING_EVERY_NS:
+            return
+        self._ping_wanted = False
+        self._pinged_at = now
+        for session in self._reactor.sessions.values():
+            session.ping(now)
 
     def _idle(self) -> None:
         """A moment without haste: roll the log, collect garbage (automatic collection is off)."""
