@@ -31,7 +31,7 @@ from tradeserver.core.market import Market, MarketLimits
 from tradeserver.core.types import ZERO, plain
 from tradeserver.lab.processes import Child, Simulator, free_port, start_daemon, start_nats, write_config
 from tradeserver.lab.tally import Tally
-from tradeserver.lab.view import picture, summary_table
+from tradeserver.lab.view import amounts, picture, summary_table
 from tradeserver.runtime.wal_read import Tail, read
 from tradeserver.services import layout
 from tradeserver.services.control import ask
@@ -41,6 +41,10 @@ from tradeserver.services.messages import public
 PERIOD_S = 0.25
 LINE_EVERY_S = 5.0
 ARBITRAGES_WANTED = 3
+MORE = """\
+[breakers]
+one_sided_limit = 0     # participants of the simulated market take a leg now and then: the demo goes on
+"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def start(options: DemoOptions, folder: Path) -> World:
     simulator = None
     try:
         simulator = Simulator(folder, words)
-        config = write_config(folder, simulator.urls, nats_port)
+        config = write_config(folder, simulator.urls, nats_port, more=MORE)
         return World(folder, simulator, nats, config, start_daemon(folder, config))
     except BaseException:
         if simulator is not None:
@@ -189,10 +193,11 @@ def _watch(world: World, options: DemoOptions, console: Console, stopping: _Inte
 
 
 def _line(console: Console, tally: Tally) -> None:
-    profit = ", ".join(f"{plain(v)} {a}" for a, v in tally.profit().items()) or "0"
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in tally.outcomes.items())
     console.print(
-        f"{tally.sighted} opportunities, {tally.opened} arbitrages ({dict(tally.outcomes)}), {tally.fills} fills, "
-        f"profit {profit}"
+        f"{tally.sighted} opportunities, {tally.opened} arbitrages ({outcomes or 'none closed'}), {tally.fills} fills, "
+        f"profit {amounts(tally.profit()) or '0'}",
+        soft_wrap=True,
     )
 
 
