@@ -1,9 +1,9 @@
 """The last gate: performs a step's commands and decides, immediately before bytes are written, which orders leave.
 
-An order is held back when the kill latch is set, when its session refuses (link, rate budget), when the write-ahead log
-has failed (opening orders only), or when another leg of its arbitrage was refused in this step (opening orders only).
-Hedges and cancels are never held back by another command. A command that is held back is encoded all the same, so that
-a replay, which has no latch and no links, makes the same codec calls and yields the same bytes.
+A command is held back when its session refuses it (link, rate budget); an order also when the kill latch is set, when
+the write-ahead log has failed (opening orders only), or when another leg of its arbitrage was refused in this step
+(opening orders only). Hedges and cancels are never held back by another command. What is held back is encoded all the
+same, so that a replay, which has no latch and no links, makes the same codec calls and yields the same bytes.
 
 What performing causes is told as an event, which is journaled and processed after the current input: `SendRefused`
 for an order that did not leave, `QueryFailed` for anything else that did not, `OrdersSent` with the stamps of those
@@ -91,7 +91,10 @@ class Gateway:
         return reasons
 
     def _perform_other(self, command: Command, ts: int) -> bytes:
-        data, refused = self._sessions[command.venue].perform(command, ts)
+        """A question or a cancel: held back only by its own session, above all while the venue throttles us."""
+        session = self._sessions[command.venue]
+        reason = session.refusal(command)
+        data, refused = session.perform(command, ts, send=not reason)
         if refused:
             self._tell(
                 QueryFailed(
@@ -100,7 +103,7 @@ class Gateway:
                     client_id=getattr(command, "client_id", ""),
                     symbol=getattr(command, "symbol", ""),
                     query=type(command).__name__,
-                    reason=refused,
+                    reason=reason or refused,
                 )
             )
         return data

@@ -196,7 +196,7 @@ class VenueSession:
     # ---- for the reactor ---------------------------------------------------------------------------------------
 
     def perform(self, command: Command, ts: int, send: bool = True) -> tuple[bytes, str]:
-        """See `Session.perform`. An HTTP request that cannot be sent is told as its answer, NOT_SENT."""
+        """See `Session.perform`. An HTTP request that is not sent is told as its answer, NOT_SENT."""
         out = self._codec.encode(command, ts)
         refusal, digest = "", b""
         if out is not None:
@@ -205,6 +205,8 @@ class VenueSession:
                 refusal = self._hand_on(out)
             elif type(out) is HttpRequest:
                 self._transport.decline(out)
+            elif type(out) is WsMessage:
+                refusal = "held back"
         return (digest + self.flush() if self._codec.outgoing else digest), refusal
 
     def flush(self) -> bytes:
