@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binance_talk import HMAC, Talk, commission, exchange_info
-from numbers_kit import PLACED, TRADED, assert_numbers
+from messages_kit import PLACED, TRADED, assert_numbers
 from tradeserver.core.commands import CancelAll, CancelOrder, QueryFills, QueryOpenOrders, QueryOrder, RequestAccount
 from tradeserver.venues.base import WireError
 

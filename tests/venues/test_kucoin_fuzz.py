@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kucoin_kit import KEYS, T0, XRP, Talk, fill_row, level2, order_push, order_row
-from numbers_kit import assert_numbers
+from messages_kit import assert_numbers
 from tradeserver.core.commands import (
     ArmDeadMan,
     CancelAll,

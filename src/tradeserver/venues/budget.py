@@ -22,6 +22,9 @@ from tradeserver.core.events import RateLimited
 RESERVED_SHARE: Final = 0.2
 """Share of every window that only safety traffic may use."""
 
+MOST: Final = 10**12
+"""No limit is larger: a venue's absurd number must not break the arithmetic."""
+
 
 class Window(msgspec.Struct):
     """One limit. `resets` is when `used` goes back to zero, our clock, 0 while unknown."""
@@ -47,7 +50,7 @@ class RateBudget:
     def limit(self, scope: str, limit: int, interval_ns: int) -> None:
         """The venue's rules say that `scope` allows `limit` in each interval."""
         window = self._windows.setdefault(scope, Window(limit, interval_ns))
-        window.limit, window.interval_ns = limit, interval_ns
+        window.limit, window.interval_ns = min(limit, MOST), interval_ns
 
     def observe(self, scope: str, used: int, ts: int, resets: int = 0) -> None:
         """The server says that `used` is spent. Without `resets` the window ends at its next aligned boundary."""

@@ -61,7 +61,7 @@ def ws_payload(params: Mapping[str, str]) -> str:
 def check_time(params: Params, now_ns: int) -> None:
     """Refuse (-1021) a request that is too old or too far ahead; refuse a malformed recvWindow."""
     stamp = params.need("timestamp")
-    if not stamp.isdigit():
+    if not (stamp.isdecimal() and len(stamp) <= 20):
         raise errors.mandatory("timestamp")
     sent_ms = Decimal(stamp) / 1000 if int(stamp) >= MICROSECONDS_FROM else Decimal(stamp)
     window_ms = params.decimal("recvWindow")

@@ -58,19 +58,19 @@ def check_request(
 
 def check_time(stamp: str, now_ns: int) -> None:
     """Refuse (400002) a stamp (ms) more than 5 s from the clock, or no number."""
-    if not stamp.isdigit() or abs(int(stamp) - now_ns // 1_000_000) > CLOCK_MS:
+    if not (stamp.isdecimal() and len(stamp) <= 20) or abs(int(stamp) - now_ns // 1_000_000) > CLOCK_MS:
         raise errors.bad_timestamp()
 
 
 def check_passphrase(sent: str, secret: str, passphrase: str) -> None:
     """Refuse (400004) a wrong passphrase."""
-    if not hmac.compare_digest(sign(secret, passphrase.encode()).encode(), sent.encode()):
+    if not hmac.compare_digest(sign(secret, passphrase.encode()).encode(), sent.encode(errors="replace")):
         raise errors.bad_passphrase()
 
 
 def check_signature(sent: str, secret: str, signed: bytes) -> None:
     """Refuse (400005) a wrong signature."""
-    if not hmac.compare_digest(sign(secret, signed).encode(), sent.encode()):
+    if not hmac.compare_digest(sign(secret, signed).encode(), sent.encode(errors="replace")):
         raise errors.bad_signature()
 
 

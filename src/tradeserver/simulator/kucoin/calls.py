@@ -158,7 +158,7 @@ def table(public: Public, trading: Trading, bullet: Callable[[Ask], Any]) -> lis
 def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.bad_parameter(f"Parameter Error: {error}") from None
 
 

@@ -185,7 +185,7 @@ class Public:
         symbol, period_ns = self.symbol(native), PERIODS_NS.get(period)
         if period_ns is None:
             raise errors.bad_parameter("type is invalid.")
-        if any(text and not text.isdigit() for text in (start, end)):
+        if any(text and not (text.isdecimal() and len(text) <= 20) for text in (start, end)):
             raise errors.bad_parameter("startAt and endAt are seconds.")
         end_ns = int(end) * SECOND_NS if end and int(end) else 2**63
         rows = self._history.candles(symbol.name, period_ns, int(start or 0) * SECOND_NS, end_ns)

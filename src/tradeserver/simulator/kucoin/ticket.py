@@ -21,6 +21,7 @@ CLIENT_ID = re.compile(r"^[A-Za-z0-9_-]{1,40}$")
 MOST_REMARK = 20
 QUOTE_INCREMENT = Decimal("0.000001")
 SECOND_NS = 1_000_000_000
+MOST_DIGITS = 20  # before or after the point; beyond it lies no number that a client means
 SELF_TRADE = {text: mode for mode, text in shapes.STP.items() if text}
 
 Body = wire.NewOrder[Decimal]
@@ -46,7 +47,7 @@ def decode(data: bytes | msgspec.Raw) -> Body:
     """{"clientOid":"c-1","side":"buy","symbol":"XRP-USDT","type":"limit","size":"20","price":"0.5"}"""
     try:
         return msgspec.json.decode(data, type=Body, strict=False)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.bad_parameter(f"Parameter Error: {error}") from None
 
 
@@ -89,6 +90,8 @@ def _amounts(body: Body) -> tuple[Decimal, Decimal, Decimal]:
     price, size, funds = (
         value if isinstance(value, Decimal) else ZERO for value in (body.price, body.size, body.funds)
     )
+    if not all(value.is_finite() and abs(value.adjusted()) <= MOST_DIGITS for value in (price, size, funds)):
+        raise errors.bad_parameter("price, size and funds are numbers.")
     if body.type == "limit":
         if not price or not size:
             raise errors.bad_parameter("price and size are required for a limit order.")

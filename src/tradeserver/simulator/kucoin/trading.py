@@ -18,7 +18,7 @@ from tradeserver.simulator.accounts import Account
 from tradeserver.simulator.exchange import Exchange
 from tradeserver.simulator.faults import Faults
 from tradeserver.simulator.kucoin import errors, shapes
-from tradeserver.simulator.kucoin.ticket import Body, Ticket, read_ticket
+from tradeserver.simulator.kucoin.ticket import Body, Ticket, decode, read_ticket
 from tradeserver.simulator.types import Order, OrderState, OrderType, Reject, Symbol
 from tradeserver.wire import kucoin as wire
 
@@ -160,14 +160,16 @@ class Trading:
         order = self.find(account, symbol, change.order_id, change.client_oid)
         if order is None or order.state is not OrderState.OPEN or order.type is OrderType.MARKET:
             raise errors.not_cancellable()
-        body = wire.NewOrder(
+        wanted = wire.NewOrder(
             symbol=change.symbol,
             side=shapes.SIDES[order.side],
             price=change.new_price or shapes.plain(order.price),
             size=change.new_size or shapes.plain(order.remaining),
         )
+        body = decode(msgspec.json.encode(wanted))
+        read_ticket(body, now_ns)  # refuses what is malformed before anything is cancelled
         self._exchange.cancel(order.id, now_ns)
-        new = self._place(account, msgspec.convert(msgspec.to_builtins(body), Body, strict=False), now_ns)
+        new = self._place(account, body, now_ns)
         return {"newOrderId": shapes.order_id(new.id), "clientOid": new.client_id}
 
     # ---- cancelling -------------------------------------------------------------------------------------------------

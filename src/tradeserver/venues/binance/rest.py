@@ -158,14 +158,19 @@ class Rest:
 
     def _count(self, headers: Mapping[str, str], ts: int) -> None:
         for header, scope in _COUNTS:
-            count = headers.get(header, "")
-            if count.isdigit():
-                self._budget.observe(scope, int(count), ts)
+            count = _whole(headers.get(header, ""))
+            if count is not None:
+                self._budget.observe(scope, count, ts)
 
 
 def _retry_after_ns(headers: Mapping[str, str], default: int) -> int:
-    seconds = headers.get("retry-after", "")
-    return int(seconds) * _SECOND if seconds.isdigit() else default
+    seconds = _whole(headers.get("retry-after", ""))
+    return default if seconds is None else seconds * _SECOND
+
+
+def _whole(text: str) -> int | None:
+    """A whole number that a header says, None where it says none: `isdigit` is true of "²", which is no `int`."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 def _fault(code: str, text: str, ts: int) -> VenueFault:

@@ -96,7 +96,7 @@ def scope_of(limit: RateLimit) -> str:
     if limit.rate_limit_type == "REQUEST_WEIGHT":
         return "weight"
     if limit.rate_limit_type == "ORDERS":
-        return f"orders_{limit.interval_num}{limit.interval[0].lower()}"
+        return f"orders_{limit.interval_num}{limit.interval[:1].lower()}"
     return ""
 
 
