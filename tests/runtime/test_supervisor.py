@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import gc
+import itertools
 import os
 import signal
 import socket
