@@ -183,6 +183,16 @@ def test_the_daemon_cancels_at_once_and_counts_by_what_it_hears() -> None:
     assert (proof.proven, proof.found, proof.cancelled, proof.gone) == (True, 2, 1, 2)
 
 
+def test_somebody_else_has_proven_it() -> None:
+    talk = Talk()
+    talk.step()
+    talk.listed(order(1), order(2))
+    talk.kill.conclude()
+    proof = talk.kill.proof()
+    assert (proof.proven, proof.found, proof.cancelled, proof.gone, proof.left) == (True, 2, 2, 2, ())
+    assert talk.step(SECOND) == []
+
+
 def test_on_a_shared_account_only_ours_go_one_by_one() -> None:
     talk = Talk(lambda client_id: client_id.startswith("our"))
     assert talk.step() == LOOK

@@ -169,6 +169,11 @@ class VenueKill:
             note="" if self.proven else self._note,
         )
 
+    def conclude(self) -> None:
+        """Somebody else has proven it: what was open is gone."""
+        self._open = {}
+        self.phase = Phase.PROVEN
+
     # ---- what happened ---------------------------------------------------------------------------------------------
 
     def on_listed(self, event: OpenOrdersListed) -> None:

@@ -13,6 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from tradeserver.config import Config
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import Event, RateLimited
@@ -153,10 +155,11 @@ class Kill:
             self._latched,
         )
         if await self._first_of(rest):
-            return
-        left, note = await asyncio.to_thread(self._exposure, rest.balances)
-        self._note = "; ".join(each for each in (self._note, note) if each)
-        self.report = self._made(left)
+            self.report = self._joined(rest)
+        else:
+            left, note = await asyncio.to_thread(self._exposure, rest.balances)
+            self._note = "; ".join(each for each in (self._note, note) if each)
+            self.report = self._made(left)
         self._keep(self.report)
         self._log.put("warning", "guard_killed", text=in_words(self.report), report=public(self.report))
 
@@ -184,9 +187,17 @@ class Kill:
                 answer = await asked(layout.control(self._state), "killed", patience_s)
                 report = answer["report"]
                 if answer["latched"] and report and report["proven"] and not answer["under_way"]:
-                    self._daemons, self._rest = report, None
+                    self._daemons = report
                     self._log.put("warning", "guard_relieved", reason="the daemon came back and proved it")
                     return
+
+    def _joined(self, rest: RestKill) -> KillReported:
+        """What we found and cancelled, and the daemon's word for the rest."""
+        assert self._daemons is not None, "it has proven it"
+        rest.conclude()
+        theirs = msgspec.convert(self._daemons["exposure"], tuple[AssetExposure, ...])
+        self._note = "; ".join(each for each in (self._note, "the daemon came back and proved it") if each)
+        return self._made(theirs)
 
     def _made(self, left: tuple[AssetExposure, ...]) -> KillReported:
         return reported(

@@ -64,6 +64,11 @@ class RestKill:
         """How far each venue is."""
         return tuple(kill.proof() for kill in self._kills.values())
 
+    def conclude(self) -> None:
+        """Somebody else has proven it."""
+        for kill in self._kills.values():
+            kill.conclude()
+
     async def run(self) -> None:
         """Until it is proven, however long that takes; then the balances, for a bounded time."""
         while not self.proven:
