@@ -108,12 +108,13 @@ class Execution:
             asset = instrument.quote if leg.side is Side.BUY else instrument.base
             free[leg.venue, asset] = desk.ledger.free(leg.venue, asset)
         base = legs[0][1].base
-        sized = size(legs, intent.quantity, self._limits.max_order_notional, free, desk.dust.get(base, ZERO))
+        dust = desk.dust.get(base, ZERO)
+        sized = size(legs, intent.quantity, self._limits.max_order_notional, free, dust)
         limiter = sized.limiter
         if not sized.legs:
             return 0, (limiter,)
         drafts = self._drafts(sized.legs)
-        left = desk.dust.get(base, ZERO) - sized.carried  # what this very trade takes in is no reason against it
+        left = dust - sized.carried  # what this very trade takes in is no reason against it
         facts = self._facts(strategy, intent, base, free, abs(left))
         verdict = risk.check(self._limits, facts, drafts)
         if isinstance(verdict, Refused):

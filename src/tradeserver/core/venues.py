@@ -192,7 +192,7 @@ class Readiness:
         """Move every venue as far as it can go now."""
         desk = self._desk
         for venue in self.venues.values():
-            if venue.phase is Phase.READY:
+            if venue.phase is Phase.READY and (desk.ledger.differing or venue.differs):
                 self._watch(venue)
             if venue.phase is Phase.DOWN:
                 if venue.missing():

@@ -25,6 +25,7 @@ from tradeserver.runtime.wal import Wal, encode_record
 from tradeserver.sessions.base import Feeder, Session, Source
 from tradeserver.venues.base import WireError
 
+_PIECE = 2_047
 INBOX_LIMIT = 10_000
 """Inputs caused by one input. More is a loop, which is our fault and ends the run."""
 
@@ -217,26 +218,34 @@ class Reactor:
         for event in events:
             records, commands = self.engine.step(event)
             decided = self.now() if commands else 0
-            if records:
-                self._log(records)
+            said = self._log(records) if records else []
             if commands:
                 wal_failed = self._wal_failed(ts)
-                for out in self._gateway.perform(commands, ts, decided, self.now(), wal_failed):
-                    self._digest.update(out)
+                said += self._gateway.perform(commands, ts, decided, self.now(), wal_failed)
+            for data in said:  # after the sends: nobody waits for the hash
+                self._fold(data)
         if self.wal.failed:
             self._wal_failed(ts)
         chatter = source.flush()  # pongs, resyncs
         if chatter:
-            self._digest.update(chatter)
+            self._fold(chatter)
         if not self.inputs % self._digest_every:
             self.mark()
 
-    def _log(self, records: Sequence[Record]) -> None:
-        """One write for the whole step; its failure is seen in `_wal_failed`."""
+    def _log(self, records: Sequence[Record]) -> list[bytes]:
+        """One write for the whole step; its failure is seen in `_wal_failed`. The records as bytes."""
         payloads = list(map(encode_record, records))
-        for payload in payloads:
-            self._digest.update(payload)
         self.wal.write(payloads)
+        return payloads
+
+    def _fold(self, data: bytes) -> None:
+        """Into the running hash, in pieces below 2,048 bytes: from the first longer one on hashlib would let go of the
+        interpreter at every update, and wait for it behind the log's thread."""
+        if len(data) <= _PIECE:
+            self._digest.update(data)
+        else:
+            for at in range(0, len(data), _PIECE):
+                self._digest.update(data[at : at + _PIECE])
 
     def _wal_failed(self, ts: int) -> str:
         """Why nothing is logged any more, or "". The engine is told once, before anything is refused for it."""
@@ -262,7 +271,7 @@ class Reactor:
 
         A replay does the same where it finds the mark, so a run may set marks whenever it likes.
         """
-        self._digest.update(self.engine.digest_state())
+        self._fold(self.engine.digest_state())
         digest = self._digest.digest()
         self.journal.digest(self.inputs, digest)
         return digest

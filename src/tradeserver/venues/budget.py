@@ -97,7 +97,8 @@ class RateBudget:
             return f"rate budget: {scope} throttled"
         if window.limit == 0:
             return ""
-        self._roll(window, ts)
+        if ts >= window.resets:
+            self._roll(window, ts)
         allowed = window.limit if safety else int(window.limit * (1 - self._reserved_share))
         spent = window.used + window.ahead
         return f"rate budget: {scope} {spent} of {window.limit}" if spent + cost > allowed else ""
