@@ -201,7 +201,7 @@ def test_episodes_are_found_by_time_and_direction_each_once() -> None:
     ours = [seen(10_003), seen(11_002, buy="binance"), seen(13_004, taken=True)]
     met = match(in_band, ours, CLOCK)
     assert [m.ours and m.ours.opportunity for m in met] == [10_003, None, 13_004]
-    assert [m.fate.split(":")[0] for m in met] == ["IN_FLIGHT (3 times)", "not seen", "taken"]
+    assert [m.fate.split(":")[0] for m in met] == ["IN_FLIGHT (3 times)", "not seen", "taken, but no leg filled"]
     assert [m.at_s for m in met] == [2.0, 4.0, 8.0]
 
 
