@@ -1,12 +1,14 @@
-"""Every declared Binance shape against the documents' own samples: decode, and re-encode to all of its fields.
+"""Every stored Binance payload decodes through our shapes and re-encodes to all of its fields, or stands on a list.
 
-The number type is `str` here, so that "0.00000000" comes back as it went in. The samples are named by document and
-running number; hand-written ones stand for shapes of which no sample is stored.
+Which is which stands in `binance_samples.py`.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,210 +16,206 @@ from typing import Any
 import msgspec
 import pytest
 
+from binance_samples import (
+    CANCELED,
+    EMPTY,
+    EXPIRED,
+    HAND_WRITTEN,
+    LISTED,
+    MIXED,
+    NAMED,
+    NAUTILUS,
+    NAUTILUS_LISTED,
+    NO_RESULT,
+    NOT_CALLED,
+    SAMPLES,
+    WS_RESULT,
+    Name,
+    S,
+)
 from tradeserver.wire import binance as w
 
-S = str
-USER_EVENT = (
-    w.AccountPosition[S]
-    | w.BalanceUpdate[S]
-    | w.ExecutionReport[S]
-    | w.ListStatus
-    | w.ExternalLockUpdate[S]
-    | w.EventStreamTerminated
-    | w.ServerShutdown
-)
-CANCELED = w.CancelAnswer[S]
+# ---- the stored samples ---------------------------------------------------------------------------------------------
 
-REST = {
-    2: w.ServerTime,
-    5: w.DepthSnapshot[S],
-    10: list[w.KlineRow[S]],
-    22: list[w.PriceTicker[S]],
-    23: w.RestBookTicker[S],
-    24: list[w.RestBookTicker[S]],
-    35: w.OrderAnswer[S],
-    36: w.OrderAnswer[S],
-    37: w.OrderAnswer[S],
-    40: w.CancelAnswer[S],
-    41: w.ErrorBody,
-    42: w.ErrorBody,
-    44: w.CancelReplace,
-    45: w.ErrorBody,
-    46: w.ErrorBody,
-    47: w.ErrorBody,
-    48: w.ErrorBody,
-    62: w.Account[S],
-    63: w.OrderReport[S],
-    64: list[w.OrderReport[S]],
-    69: list[w.AccountTrade[S]],
-    73: w.Commission[S],
-}
-WS_RESULT = {
-    2: msgspec.Raw,
-    7: w.ServerTime,
-    9: w.ServerTime,
-    10: list[msgspec.Raw],
-    11: msgspec.Raw,
-    27: dict[str, str],
-    29: w.ServerTime,
-    31: w.ExchangeInfo[S],
-    35: w.DepthSnapshot[S],
-    43: list[w.AggTrade[S]],
-    68: w.RestBookTicker[S],
-    69: list[w.RestBookTicker[S]],
-    81: w.SessionStatus,
-    83: w.SessionStatus,
-    85: w.OrderAnswer[S],
-    86: w.OrderAnswer[S],
-    87: w.OrderAnswer[S],
-    92: w.CancelAnswer[S],
-    98: msgspec.Raw,
-    129: w.Account[S],
-    131: w.OrderReport[S],
-    133: list[w.OrderReport[S]],
-    135: list[w.OrderReport[S]],
-    145: list[w.RateLimit],
-    157: w.Subscribed,
-    163: w.Subscribed,
-}
-WS_REQUESTS = [0, 6, 8, 26, 28, 30, 34, 78, 80, 82, 91, 128, 130, 156, 162]
-STREAM = {
-    0: w.ServerShutdown,
-    1: w.Combined[w.ServerShutdown],
-    2: w.StreamRequest,
-    3: w.StreamAnswer,
-    4: w.StreamRequest,
-    5: w.StreamAnswer,
-    8: w.StreamRequest,
-    13: w.AggTrade[S],
-    14: w.TradeEvent[S],
-    16: w.KlineEvent[S],
-    23: w.BookTicker[S],
-    26: w.DepthUpdate[S],
-}
-SAMPLES: dict[tuple[str, int], Any] = (
-    {("rest-api.md", n): shape for n, shape in REST.items()}
-    | {("web-socket-api.md", n): w.WsAnswer[shape] for n, shape in WS_RESULT.items()}  # type: ignore[valid-type]
-    | {("web-socket-api.md", n): w.WsRequest[dict[str, Any]] for n in WS_REQUESTS}
-    | {("web-socket-api.md", n): w.UserEvent[USER_EVENT] for n in (3, 4)}  # type: ignore[valid-type]
-    | {("web-socket-streams.md", n): shape for n, shape in STREAM.items()}
-    | {("user-data-stream.md", n): w.UserEvent[USER_EVENT] for n in (0, 1, 2, 5)}  # type: ignore[valid-type]
-    | {("filters.md", n): w.Filter[S] for n in (0, 1, 3, 4, 5, 6, 7, 10, 16, 17, 18)}
-)
 
-NAUTILUS = {
-    "account_position.json": w.AccountPosition[S],
-    "account_response.json": w.Account[S],
-    "balance_update.json": w.BalanceUpdate[S],
-    "book_ticker_response.json": w.RestBookTicker[S],
-    "cancel_order_response.json": w.CancelAnswer[S],
-    "depth_response.json": w.DepthSnapshot[S],
-    "exchange_info_response.json": w.ExchangeInfo[S],
-    "execution_report_canceled.json": w.ExecutionReport[S],
-    "execution_report_new.json": w.ExecutionReport[S],
-    "execution_report_trade.json": w.ExecutionReport[S],
-    "klines_response.json": list[w.KlineRow[S]],
-    "new_order_full_response.json": w.OrderAnswer[S],
-    "open_orders_response.json": list[w.OrderReport[S]],
-    "order_response.json": w.OrderReport[S],
-    "server_time_response.json": w.ServerTime,
-    "ticker_price_response.json": w.PriceTicker[S],
-    "trades_response.json": list[w.PublicTrade[S]],
-}
+def stored(shared_data: Path) -> dict[Name, dict[str, Any]]:
+    rows = json.loads((shared_data / "binance" / "docs_payloads.json").read_text())["payloads"]
+    return {(row["doc"], row["n"]): row for row in rows}
+
+
+def sample_of(row: dict[str, Any]) -> Any:
+    """The payload, with one slip of the transcription mended: exchangeInfo's rate limits were comments, and are empty
+    objects now."""
+    payload = row["payload"]
+    if isinstance(payload, dict) and payload.get("rateLimits") == [{}]:
+        return payload | {"rateLimits": []}
+    return payload
 
 
 def round_trip(sample: Any, shape: Any) -> Any:
     return json.loads(msgspec.json.encode(msgspec.json.decode(json.dumps(sample), type=shape)))
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLES), ids=lambda name: f"{name[0]}:{name[1]}")
-def test_documented_samples_keep_all_their_fields(shared_data: Path, name: tuple[str, int]) -> None:
-    rows = json.loads((shared_data / "binance" / "docs_payloads.json").read_text())["payloads"]
-    (sample,) = [row["payload"] for row in rows if (row["doc"], row["n"]) == name]
-    assert round_trip(sample, SAMPLES[name]) == sample
+def test_every_sample_is_accounted_for(shared_data: Path) -> None:
+    rows = stored(shared_data)
+    assert len(rows) == 171
+    counted = Counter([*SAMPLES, *MIXED, *LISTED])
+    assert set(counted) == set(rows)
+    assert set(counted.values()) == {1}  # each once: decoded, or listed
+    assert (len(SAMPLES) + len(MIXED), len(LISTED)) == (146, 25)
+    assert all(LISTED.values())
 
 
-@pytest.mark.parametrize("name", sorted(NAUTILUS))
-def test_third_party_samples_keep_all_their_fields(shared_data: Path, name: str) -> None:
-    sample = json.loads((shared_data / "binance" / "nautilus_spot" / name).read_text())
-    assert round_trip(sample, NAUTILUS[name]) == sample
+def test_documented_samples_keep_all_their_fields(shared_data: Path) -> None:
+    rows = stored(shared_data)
+    kept = 0
+    for name, shape in SAMPLES.items():
+        sample = sample_of(rows[name])
+        assert round_trip(sample, shape) == sample, name
+        assert shape is not EMPTY or sample == {}, name
+        kept += 1
+    assert kept >= 144
+
+
+def test_an_error_has_no_result_to_decode(shared_data: Path) -> None:
+    rows = stored(shared_data)
+    seen = 0
+    for number, shape in WS_RESULT.items():
+        if shape is NO_RESULT:
+            payload = rows["web-socket-api.md", number]["payload"]
+            assert "error" in payload
+            assert "result" not in payload
+            seen += 1
+    assert seen == 4
 
 
 def test_the_answer_to_a_cancel_all_mixes_orders_and_lists(shared_data: Path) -> None:
-    rows = json.loads((shared_data / "binance" / "docs_payloads.json").read_text())["payloads"]
-    (answer,) = [row["payload"] for row in rows if (row["doc"], row["n"]) == ("rest-api.md", 43)]
-    assert len(answer) == 3
-    for entry in answer:
-        shape = w.OrderListReport[S] if "contingencyType" in entry else CANCELED
-        assert round_trip(entry, shape) == entry
+    rows = stored(shared_data)
+    kinds: Counter[Any] = Counter()
+    for name, key in MIXED.items():
+        payload = rows[name]["payload"]
+        entries = payload[key] if key else payload
+        if key:
+            assert round_trip(payload, w.WsAnswer[msgspec.Raw]) == payload
+        for entry in entries:
+            shape = w.OrderListReport[S] if "contingencyType" in entry else CANCELED
+            assert round_trip(entry, shape) == entry
+            kinds[shape] += 1
+    assert kinds[CANCELED] == 3
+    assert kinds[w.OrderListReport[S]] == 2
 
 
-def test_a_captured_exchange_info_of_2021_decodes(shared_data: Path) -> None:
+def test_what_an_error_carries_keeps_all_its_fields(shared_data: Path) -> None:
+    """`data` of an error is raw in `ErrorBody`: the two halves of a cancelReplace, or when to come again."""
+    seen: Counter[str] = Counter()
+    for row in stored(shared_data).values():
+        payload = row["payload"]
+        error = payload.get("error", payload) if isinstance(payload, dict) else {}
+        data = error.get("data") if "code" in error else error if "cancelResult" in error else None
+        if data is None:
+            continue
+        if "retryAfter" in data:
+            assert round_trip(data, w.Throttle) == data
+            seen["throttle"] += 1
+            continue
+        assert round_trip(data, w.CancelReplace) == data
+        for half, placed in (("cancelResponse", CANCELED), ("newOrderResponse", w.OrderAnswer[S])):
+            answer = data[half]
+            shape = type(None) if answer is None else w.ErrorBody if "code" in answer else placed
+            assert round_trip(answer, shape) == answer
+            seen[str(shape)] += 1
+    assert seen["throttle"] >= 1
+    assert sum(seen.values()) >= 15
+    assert len(seen) == 5
+
+
+def test_third_party_samples_keep_all_their_fields(shared_data: Path) -> None:
+    folder = shared_data / "binance" / "nautilus_spot"
+    files = {path.name for path in folder.iterdir()}
+    assert len(files) == 20
+    assert files == NAUTILUS.keys() | NAUTILUS_LISTED.keys()
+    assert not NAUTILUS.keys() & NAUTILUS_LISTED.keys()
+    for name, shape in NAUTILUS.items():
+        sample = json.loads((folder / name).read_text())
+        assert round_trip(sample, shape) == sample, name
+
+
+# ---- what is named may not be listed --------------------------------------------------------------------------------
+
+
+def test_nothing_that_is_named_is_listed(shared_data: Path) -> None:
+    rows = stored(shared_data)
+    sections = {row["section"] for row in rows.values()}
+    files = NAUTILUS.keys() | NAUTILUS_LISTED.keys()
+    needed = {where for shown in NAMED.values() for where in shown}
+    assert needed <= sections | files  # no section is misspelt here
+    assert not needed & {rows[name]["section"] for name in LISTED}
+    assert not needed & NAUTILUS_LISTED.keys()
+    assert len(NAMED) >= 85
+
+
+def test_everything_that_is_named_has_a_sample_stored_or_by_hand(shared_data: Path) -> None:
+    by_hand = {name for name, _, _ in HAND_WRITTEN}
+    without = {name for name, shown in NAMED.items() if not shown}
+    assert without == by_hand
+    assert len(without) >= 15
+
+
+def test_the_names_of_rest_endpoints_are_the_venues(shared_data: Path) -> None:
+    rows = json.loads((shared_data / "binance" / "rest_endpoints.json").read_text())["endpoints"]
+    known = {f"{row['method']} {row['path']}" for row in rows}
+    named = {name for name in [*NAMED, *NOT_CALLED] if " /api/" in name and "userDataStream" not in name}
+    assert named <= known
+    assert len(named) >= 24
+
+
+# ---- captures and recordings ----------------------------------------------------------------------------------------
+
+
+def test_a_captured_exchange_info_of_2021_keeps_all_its_fields(shared_data: Path) -> None:
     """Old symbols carry `permissions` and MIN_NOTIONAL instead of `permissionSets` and NOTIONAL."""
     sample = json.loads((shared_data / "binance" / "exchangeInfo_capture_2021-10-12.json").read_text())
+    assert len(sample["symbols"]) == 11
+    assert round_trip(sample, w.ExchangeInfo[S]) == sample
     info = msgspec.json.decode(json.dumps(sample), type=w.ExchangeInfo[Decimal], strict=False)
     assert [symbol.symbol for symbol in info.symbols] == [symbol["symbol"] for symbol in sample["symbols"]]
-    known = {field.encode_name for field in msgspec.structs.fields(w.Filter)}
-    assert {key for symbol in sample["symbols"] for f in symbol["filters"] for key in f} <= known
 
 
-HAND_WRITTEN: list[tuple[Any, Any]] = [
-    (w.DepthSnapshot[S], {"lastUpdateId": 9, "bids": [["0.5", "3"]], "asks": []}),
-    (w.TradeFee[S], {"symbol": "XRPUSDT", "makerCommission": "0.001", "takerCommission": "0.001"}),
-    (w.UserEvent[USER_EVENT], {"subscriptionId": 1, "event": {"e": "eventStreamTerminated", "E": 1700000000000}}),
-    (w.StreamAnswer, {"code": 2, "msg": "Invalid request: unknown method"}),
-    (w.StreamAnswer, {"error": {"code": 3, "msg": "Invalid JSON"}, "id": None}),
-    (
-        w.UserEvent[USER_EVENT],
-        {
-            "subscriptionId": 0,
-            "event": {
-                "e": "listStatus",
-                "E": 1700000000002,
-                "s": "XRPUSDT",
-                "g": 7,
-                "c": "OCO",
-                "l": "EXEC_STARTED",
-                "L": "EXECUTING",
-                "r": "NONE",
-                "C": "list0",
-                "T": 1700000000001,
-                "O": [{"s": "XRPUSDT", "i": 17, "c": "leg0"}, {"s": "XRPUSDT", "i": 18, "c": "leg1"}],
-            },
-        },
-    ),
-    (
-        w.ExecutionReport[S],
-        {
-            "e": "executionReport",
-            "E": 1700000000010,
-            "s": "XRPUSDT",
-            "c": "k1",
-            "S": "BUY",
-            "o": "LIMIT",
-            "f": "IOC",
-            "q": "20",
-            "p": "0.6",
-            "x": "EXPIRED",
-            "X": "EXPIRED",
-            "r": "NONE",
-            "i": 5,
-            "l": "0",
-            "z": "0",
-            "L": "0",
-            "n": "0",
-            "N": None,
-            "T": 1700000000009,
-            "t": -1,
-            "m": False,
-            "eR": "UNFILLED_IOC_QUANTITY_EXPIRED",
-        },
-    ),
-]
+STREAMS = {
+    "depth": w.Combined[w.DepthUpdate[S]],
+    "bookTicker": w.Combined[w.BookTicker[S]],
+    "trade": w.Combined[w.TradeEvent[S]],
+    "aggTrade": w.Combined[w.AggTrade[S]],
+    "kline_1m": w.Combined[w.KlineEvent[S]],
+}
 
 
-@pytest.mark.parametrize(("shape", "sample"), HAND_WRITTEN)
-def test_hand_written_samples_keep_all_their_fields(shape: Any, sample: Any) -> None:
+def recorded(folder: Path) -> Iterator[Any]:
+    """Frames and snapshots of both spot recordings."""
+    with gzip.open(folder / "binance_spot_btcusdt_20240808.gz", "rt") as lines:
+        for _, line in zip(range(1_500), lines, strict=False):
+            yield json.loads(line.partition(" ")[2])
+    with gzip.open(folder / "binance_spot_4symbols_2021-10-12.jsonl.gz", "rt") as lines:
+        for line in lines:
+            row = json.loads(line)
+            if row["kind"] in ("ws", "rest"):
+                yield row["frame"] if row["kind"] == "ws" else row["body"]
+
+
+def test_recorded_frames_keep_all_their_fields(shared_data: Path) -> None:
+    seen: Counter[str] = Counter()
+    for frame in recorded(shared_data / "recordings"):
+        kind = frame["stream"].split("@")[1] if "stream" in frame else "snapshot"
+        shape = STREAMS[kind] if "stream" in frame else w.DepthSnapshot[S]
+        assert round_trip(frame, shape) == frame
+        seen[kind] += 1
+    assert seen.keys() == STREAMS.keys() | {"snapshot"}
+    assert sum(seen.values()) >= 1_700
+    assert min(seen.values()) >= 2
+
+
+@pytest.mark.parametrize(("name", "shape", "sample"), [*HAND_WRITTEN, ("IOC rest", w.ExecutionReport[S], EXPIRED)])
+def test_hand_written_samples_keep_all_their_fields(name: str, shape: Any, sample: Any) -> None:
     assert round_trip(sample, shape) == sample
 
 

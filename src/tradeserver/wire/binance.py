@@ -159,6 +159,14 @@ class ExchangeInfo(Struct, Generic[N], kw_only=True, rename="camel", omit_defaul
     sors: list[Sor] | UnsetType = UNSET
 
 
+class MyFilters(Struct, Generic[N], kw_only=True, rename="camel"):
+    """`GET /api/v3/myFilters`, WS API `myFilters`: what bounds this account on one symbol."""
+
+    exchange_filters: list[Filter[N]]
+    symbol_filters: list[Filter[N]]
+    asset_filters: list[Filter[N]]
+
+
 # ---- market data by REST --------------------------------------------------------------------------------------------
 
 
@@ -214,6 +222,14 @@ class PriceTicker(Struct, Generic[N], kw_only=True):
 
     symbol: str
     price: N
+
+
+class ReferencePrice(Struct, Generic[N], kw_only=True, rename="camel"):
+    """`GET /api/v3/referencePrice`, WS API `referencePrice`: null where the symbol has none now."""
+
+    symbol: str
+    reference_price: N | None
+    timestamp: int
 
 
 # ---- orders ---------------------------------------------------------------------------------------------------------
@@ -431,6 +447,22 @@ class Commission(Struct, Generic[N], kw_only=True, rename="camel", omit_defaults
     discount: Discount[N]
 
 
+class MakerTaker(Struct, Generic[N], kw_only=True):
+    """Rates of one kind of commission on one order, as fractions."""
+
+    maker: N
+    taker: N
+
+
+class OrderCommission(Struct, Generic[N], kw_only=True, rename="camel", omit_defaults=True):
+    """The answer to `order/test` with `computeCommissionRates`; without it `{}`."""
+
+    standard_commission_for_order: MakerTaker[N]
+    special_commission_for_order: MakerTaker[N] | UnsetType = UNSET
+    tax_commission_for_order: MakerTaker[N]
+    discount: Discount[N]
+
+
 class TradeFee(Struct, Generic[N], kw_only=True, rename="camel"):
     """One row of `GET /sapi/v1/asset/tradeFee`."""
 
@@ -548,6 +580,14 @@ class KlineEvent(Struct, Generic[N], tag_field="e", tag="kline", kw_only=True):
     event_time: int = field(name="E")
     symbol: str = field(name="s")
     kline: Kline[N] = field(name="k")
+
+
+class ReferencePriceEvent(Struct, Generic[N], tag_field="e", tag="referencePrice", kw_only=True):
+    """`<symbol>@referencePrice`: without `E`."""
+
+    symbol: str = field(name="s")
+    price: N | None = field(name="r")
+    timestamp: int = field(name="t")
 
 
 class ServerShutdown(Struct, tag_field="e", tag="serverShutdown", kw_only=True):

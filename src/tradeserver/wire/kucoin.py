@@ -251,6 +251,23 @@ class NewOrders(msgspec.Struct, Generic[N], frozen=True, rename="camel"):
     order_list: list[NewOrder[N]]
 
 
+class AlterOrder(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of `POST /api/v1/hf/orders/alter`: which order, and what to change of it."""
+
+    symbol: str
+    order_id: str | UnsetType = UNSET
+    client_oid: str | UnsetType = UNSET
+    new_price: str | UnsetType = UNSET
+    new_size: str | UnsetType = UNSET
+
+
+class AlteredIds(msgspec.Struct, frozen=True, rename="camel"):
+    """Its answer: the order that took the old one's place."""
+
+    new_order_id: str
+    client_oid: str
+
+
 class OrderIds(msgspec.Struct, frozen=True, rename="camel"):
     """The answer to a placement or a cancel: only that the venue heard it. A cancel repeats the id it was asked by."""
 

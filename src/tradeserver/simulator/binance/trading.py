@@ -103,8 +103,8 @@ class Trading:
         count.placed(now_ns)
         return shapes.order_answer(order, symbol.native, ticket.answer, unit)
 
-    def test(self, account: Account, params: Params, now_ns: int) -> dict[str, Any]:
-        """order/test: everything is checked but the balance, nothing is placed."""
+    def test(self, account: Account, params: Params, now_ns: int) -> wire.OrderCommission[str] | dict[str, str]:
+        """order/test: everything is checked but the balance, nothing is placed; `{}` unless rates are asked for."""
         ticket = read_ticket(params)
         symbol = self._symbol(ticket.symbol)
         _check_precision(ticket)
@@ -129,13 +129,15 @@ class Trading:
         if not params.boolean("computeCommissionRates"):
             return {}
         rates = account.rates_of(symbol.name)
-        nothing = {"maker": shapes.number(ZERO), "taker": shapes.number(ZERO)}
-        return {
-            "standardCommissionForOrder": {"maker": shapes.number(rates.maker), "taker": shapes.number(rates.taker)},
-            "specialCommissionForOrder": nothing,
-            "taxCommissionForOrder": nothing,
-            "discount": msgspec.to_builtins(self._discount(account, symbol)),
-        }
+        nothing = wire.MakerTaker(maker=shapes.number(ZERO), taker=shapes.number(ZERO))
+        return wire.OrderCommission(
+            standard_commission_for_order=wire.MakerTaker(
+                maker=shapes.number(rates.maker), taker=shapes.number(rates.taker)
+            ),
+            special_commission_for_order=nothing,
+            tax_commission_for_order=nothing,
+            discount=self._discount(account, symbol),
+        )
 
     def cancel(self, account: Account, params: Params, now_ns: int, unit: int) -> wire.CancelAnswer[str]:
         """Cancel one order; the answer's `clientOrderId` is the cancel's own id."""

@@ -280,7 +280,7 @@ class WsApi:
         return {}
 
     def _subscriptions(self, connection: ApiConnection, values: dict[str, str], params: Params, now_ns: int) -> Any:
-        return [{"subscriptionId": number} for number in connection.subscriptions]
+        return [wire.Subscribed(subscription_id=number) for number in connection.subscriptions]
 
     def _terminate(self, connection: ApiConnection, subscription: Subscription, now_ns: int) -> None:
         del connection.subscriptions[subscription.number]

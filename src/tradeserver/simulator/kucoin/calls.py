@@ -16,7 +16,7 @@ from tradeserver.simulator.kucoin import errors
 from tradeserver.simulator.kucoin.limits import MANAGEMENT, PUBLIC, SPOT
 from tradeserver.simulator.kucoin.public import Public
 from tradeserver.simulator.kucoin.ticket import Body, decode
-from tradeserver.simulator.kucoin.trading import Alter, Trading
+from tradeserver.simulator.kucoin.trading import Trading
 from tradeserver.wire import kucoin as wire
 
 EVERYTHING = 1 << 30
@@ -130,7 +130,8 @@ def table(public: Public, trading: Trading, bullet: Callable[[Ask], Any]) -> lis
               lambda a: t.place_many(a.account, _bodies(a.body), a.now_ns, sync=False)),
         order("POST /api/v1/hf/orders/multi/sync", 1,
               lambda a: t.place_many(a.account, _bodies(a.body), a.now_ns, sync=True)),
-        order("POST /api/v1/hf/orders/alter", 1, lambda a: t.alter(a.account, _decoded(a.body, Alter), a.now_ns)),
+        order("POST /api/v1/hf/orders/alter", 1,
+              lambda a: t.alter(a.account, _decoded(a.body, wire.AlterOrder), a.now_ns)),
         order("POST /api/v1/hf/orders/dead-cancel-all", 2,
               lambda a: t.arm(a.account, _decoded(a.body, wire.DeadMan), a.now_ns)),
         read("GET /api/v1/hf/orders/dead-cancel-all/query", SPOT, 2, lambda a: t.armed(a.account, a.now_ns), "read"),

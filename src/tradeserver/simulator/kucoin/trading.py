@@ -44,16 +44,6 @@ REJECTS: dict[Reject, Callable[[], errors.Refused]] = {
 }
 
 
-class Alter(msgspec.Struct, rename="camel"):
-    """The body of `POST /api/v1/hf/orders/alter`."""
-
-    symbol: str
-    order_id: str = ""
-    client_oid: str = ""
-    new_price: str = ""
-    new_size: str = ""
-
-
 class Switch(msgspec.Struct, frozen=True):
     """One account's dead man's switch; no symbols: all."""
 
@@ -154,10 +144,10 @@ class Trading:
         assert placement.order is not None
         return placement.order
 
-    def alter(self, account: Account, change: Alter, now_ns: int) -> dict[str, str]:
+    def alter(self, account: Account, change: wire.AlterOrder, now_ns: int) -> wire.AlteredIds:
         """Cancel and place anew with another price or size; the new order has its own ids."""
         symbol = self.symbol(change.symbol)
-        order = self.find(account, symbol, change.order_id, change.client_oid)
+        order = self.find(account, symbol, change.order_id or "", change.client_oid or "")
         if order is None or order.state is not OrderState.OPEN or order.type is OrderType.MARKET:
             raise errors.not_cancellable()
         wanted = wire.NewOrder(
@@ -170,7 +160,7 @@ class Trading:
         read_ticket(body, now_ns)  # refuses what is malformed before anything is cancelled
         self._exchange.cancel(order.id, now_ns)
         new = self._place(account, body, now_ns)
-        return {"newOrderId": shapes.order_id(new.id), "clientOid": new.client_id}
+        return wire.AlteredIds(new_order_id=shapes.order_id(new.id), client_oid=new.client_id)
 
     # ---- cancelling -------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ import msgspec
 from tradeserver.simulator.accounts import Account
 from tradeserver.simulator.kucoin import errors, shapes
 from tradeserver.simulator.kucoin.ticket import Body
-from tradeserver.simulator.kucoin.trading import Alter, Trading
+from tradeserver.simulator.kucoin.trading import Trading
 from tradeserver.simulator.types import ZERO
+from tradeserver.wire import kucoin as wire
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class Uta:
     def amend(self, account: Account, args: msgspec.Raw, now_ns: int) -> UtaIds:
         """Another price or size for what is left."""
         which = _read(args, UtaWhich)
-        change = Alter(
+        change = wire.AlterOrder(
             symbol=which.symbol,
             order_id=which.order_id,
             client_oid=which.client_oid,
@@ -90,7 +91,7 @@ class Uta:
             new_size=shapes.plain(which.new_size) if which.new_size else "",
         )
         answer = self._trading.alter(account, change, now_ns)
-        return UtaIds(order_id=answer["newOrderId"], client_oid=answer["clientOid"], ts=now_ns)
+        return UtaIds(order_id=answer.new_order_id, client_oid=answer.client_oid, ts=now_ns)
 
 
 def _classic(order: UtaOrder) -> Body:
