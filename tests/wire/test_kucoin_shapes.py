@@ -1,8 +1,13 @@
-"""Shapes of KuCoin's messages: the documents' samples decode, and re-encode to every field that we declare."""
+"""Every stored KuCoin payload decodes through our shapes and re-encodes to all of its fields, or stands on a list.
+
+Which is which stands in `kucoin_samples.py`.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,91 +15,151 @@ from typing import Any
 import msgspec
 import pytest
 
+from kucoin_samples import ANSWERS, BODIES, FLAT, HAND, LISTED, NAMED, NOT_OURS, TOPICS
 from tradeserver.wire import kucoin as w
 
-TOPICS: dict[str, Any] = {
-    "/market/ticker:{symbol},{symbol}": w.Ticker[str],
-    "/market/ticker:all": w.Ticker[str],
-    "/spotMarket/level1:{symbol},{symbol}": w.Level1[str],
-    "/spotMarket/level2Depth5:{symbol},{symbol}": w.Depth[str],
-    "/spotMarket/level2Depth50:{symbol},{symbol}": w.Depth[str],
-    "/market/level2:{symbol},{symbol}": w.Level2Update[str],
-    "/market/candles:{symbol}_{type}": w.CandleUpdate[str],
-    "/market/match:{symbol},{symbol}": w.Match[str],
-    "/spotMarket/tradeOrdersV2": w.OrderEvent[str],
-    "/spotMarket/tradeOrders": w.OrderEvent[str],
-    "/account/balance": w.BalanceEvent[str],
-}
 
-ENDPOINTS: dict[str, Any] = {
-    "POST /api/v1/hf/orders": w.OrderIds,
-    "POST /api/v1/hf/orders/test": w.OrderIds,
-    "POST /api/v1/hf/orders/sync": w.OrderResult[str],
-    "POST /api/v1/hf/orders/multi": list[w.OrderIds],
-    "POST /api/v1/hf/orders/multi/sync": list[w.OrderResult[str]],
-    "DELETE /api/v1/hf/orders": str,
-    "DELETE /api/v1/hf/orders/{orderId}": w.OrderIds,
-    "DELETE /api/v1/hf/orders/client-order/{clientOid}": w.OrderIds,
-    "DELETE /api/v1/hf/orders/sync/{orderId}": w.OrderResult[str],
-    "DELETE /api/v1/hf/orders/sync/client-order/{clientOid}": w.OrderResult[str],
-    "DELETE /api/v1/hf/orders/cancelAll": w.CancelledAll,
-    "GET /api/v1/hf/orders/{orderId}": w.Order[str],
-    "GET /api/v1/hf/orders/client-order/{clientOid}": w.Order[str],
-    "GET /api/v1/hf/orders/active": list[w.Order[str]],
-    "GET /api/v1/hf/orders/done": w.Page[w.Order[str]],
-    "GET /api/v1/hf/fills": w.Page[w.Fill[str]],
-    "GET /api/v3/currencies": list[w.CurrencyRow],
-    "GET /api/v3/currencies/{currency}": w.CurrencyRow,
-    "GET /api/v2/symbols": list[w.SymbolRow[str]],
-    "GET /api/v2/symbols/{symbol}": w.SymbolRow[str],
-    "GET /api/v1/market/orderbook/level1": w.Ticker[str],
-    "GET /api/v1/market/orderbook/level2_{size}": w.BookRows[str],
-    "GET /api/v3/market/orderbook/level2": w.BookRows[str],
-    "GET /api/v1/market/allTickers": w.AllTickers[str],
-    "GET /api/v1/market/histories": list[w.HistoryTrade[str]],
-    "GET /api/v1/market/candles": list[w.Candle[str]],
-    "GET /api/v1/market/stats": w.Stats[str],
-    "GET /api/v1/timestamp": int,
-    "GET /api/v1/status": w.ServiceStatus,
-    "POST /api/v1/bullet-public": w.Bullet,
-    "POST /api/v1/bullet-private": w.Bullet,
-    "GET /api/v1/accounts": list[w.AccountRow[str]],
-    "GET /api/v1/trade-fees": list[w.FeeRate[str]],
-    "GET /api/v1/base-fee": w.FeeRate[str],
-}
-
-
-def roundtrip(sample: object, shape: Any) -> object:
+def round_trip(sample: object, shape: Any) -> object:
     decoded = msgspec.json.decode(msgspec.json.encode(sample), type=shape)
     return msgspec.json.decode(msgspec.json.encode(decoded))
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-def test_documented_pushes_survive_the_round_trip(shared_data: Path, topic: str) -> None:
-    topics = json.loads((shared_data / "kucoin" / "ws_examples.json").read_text())["topics"]
-    (sample,) = [row["example"] for row in topics if row["topic"] == topic]
-    if "Time" in sample["data"]:  # the document's slip: its own field table and the wire say "time"
-        sample["data"]["time"] = sample["data"].pop("Time")
-    assert roundtrip(sample, w.Message[TOPICS[topic]]) == sample
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_documented_answers_survive_the_round_trip(shared_data: Path, endpoint: str) -> None:
+def endpoints(shared_data: Path) -> dict[str, dict[str, Any]]:
     rows = json.loads((shared_data / "kucoin" / "rest_examples.json").read_text())["endpoints"]
-    (sample,) = [r["response_example"] for r in rows if f"{r['method']} {r['path']}" == endpoint]
-    assert roundtrip(sample, w.Envelope[ENDPOINTS[endpoint]]) == sample
+    return {f"{row['method']} {row['path']}": row for row in rows}
 
 
-@pytest.mark.parametrize("path", ["/api/v1/hf/orders", "/api/v1/hf/orders/sync", "/api/v1/hf/orders/multi"])
-def test_documented_order_bodies_survive_the_round_trip(shared_data: Path, path: str) -> None:
-    rows = json.loads((shared_data / "kucoin" / "rest_examples.json").read_text())["endpoints"]
-    (sample,) = [r["request_example"] for r in rows if r["method"] == "POST" and r["path"] == path]
-    assert roundtrip(sample, w.NewOrders[str] if path.endswith("multi") else w.NewOrder[str]) == sample
+def topics(shared_data: Path) -> dict[str, Any]:
+    """The example of each topic, with one slip of the document mended: its own field table and the wire say "time"."""
+    found = {}
+    for row in json.loads((shared_data / "kucoin" / "ws_examples.json").read_text())["topics"]:
+        data = row["example"]["data"]
+        if "Time" in data:
+            data["time"] = data.pop("Time")
+        found[row["topic"]] = row["example"]
+    return found
+
+
+# ---- the stored samples ---------------------------------------------------------------------------------------------
+
+
+def test_every_sample_is_accounted_for(shared_data: Path) -> None:
+    calls, pushes = endpoints(shared_data), topics(shared_data)
+    assert (len(calls), len(pushes)) == (47, 16)
+    counted = Counter([*ANSWERS, *TOPICS, *LISTED])
+    assert set(counted) == calls.keys() | pushes.keys()
+    assert set(counted.values()) == {1}  # each once: decoded, or listed
+    assert (len(ANSWERS), len(TOPICS), len(LISTED)) == (38, 12, 13)
+    assert all(LISTED.values())
+    posted = {name for name, row in calls.items() if name.startswith("POST") and row["request_example"] is not None}
+    assert posted == BODIES.keys()
+
+
+def test_documented_answers_keep_all_their_fields(shared_data: Path) -> None:
+    calls = endpoints(shared_data)
+    for name, shape in ANSWERS.items():
+        sample = calls[name]["response_example"]
+        assert sample["code"] == w.OK
+        assert round_trip(sample, w.Envelope[shape]) == sample, name
+    assert len(ANSWERS) >= 38
+
+
+def test_documented_requests_keep_all_their_fields(shared_data: Path) -> None:
+    """Bodies through the shapes of orders; queries are flat tables."""
+    kept: Counter[str] = Counter()
+    for name, row in endpoints(shared_data).items():
+        sample = row["request_example"]
+        if sample is None:
+            assert not row["body_required"]
+            kept["none"] += 1
+            continue
+        assert round_trip(sample, BODIES.get(name, FLAT)) == sample, name
+        kept["body" if name in BODIES else "query"] += 1
+    assert kept == {"body": 5, "query": 30, "none": 12}
+
+
+def test_documented_pushes_keep_all_their_fields(shared_data: Path) -> None:
+    pushes = topics(shared_data)
+    for topic, shape in TOPICS.items():
+        assert round_trip(pushes[topic], w.Message[shape]) == pushes[topic], topic
+    assert len(TOPICS) >= 12
+
+
+def test_pushes_decode_by_their_subject(shared_data: Path) -> None:
+    """The shapes by which the trader reads the same frames say the same data."""
+    market = w.Level2Push[str] | w.TickerPush[str] | w.Level1Push[str] | w.MatchPush[str]
+    seen: Counter[type] = Counter()
+    for topic, frame in topics(shared_data).items():
+        for union in (market, w.OrderPush[str] | w.BalancePush[str]):
+            try:
+                push = msgspec.json.decode(msgspec.json.encode(frame), type=union)
+            except msgspec.ValidationError:
+                continue
+            assert push.topic == frame["topic"]
+            assert msgspec.json.decode(msgspec.json.encode(push.data)) == frame["data"], topic
+            seen[type(push)] += 1
+    assert len(seen) == 6
+    assert sum(seen.values()) == 7  # the two order topics have one subject
+
+
+# ---- what is named may not be listed --------------------------------------------------------------------------------
+
+
+def test_everything_that_is_named_has_a_sample_stored_or_by_hand() -> None:
+    by_hand = {name for name, _, _ in HAND}
+    assert len(NAMED) == len(set(NAMED)) >= 65
+    assert not set(NAMED) & LISTED.keys()
+    assert set(NAMED) <= ANSWERS.keys() | TOPICS.keys() | by_hand
+    assert by_hand <= set(NAMED)
+    assert not set(NOT_OURS) & set(NAMED)
+
+
+# ---- captures and recordings ----------------------------------------------------------------------------------------
 
 
 def test_symbols_captured_in_2021_lack_the_newer_fields(shared_data: Path) -> None:
     sample = json.loads((shared_data / "kucoin" / "symbols_capture_2021-04-25.json").read_text())
-    assert roundtrip(sample, w.Envelope[list[w.SymbolRow[str]]]) == sample
+    assert len(sample["data"]) == 9
+    assert round_trip(sample, w.Envelope[list[w.SymbolRow[str]]]) == sample
+
+
+def test_error_frames_seen_in_the_wild(shared_data: Path) -> None:
+    frames = json.loads((shared_data / "kucoin" / "errors.json").read_text())["error_frame_seen_in_the_wild"]
+    assert len(frames) == 2
+    for frame in frames:
+        assert round_trip(frame, w.ErrorFrame) == frame
+
+
+SUBJECTS: dict[str, Any] = {
+    "trade.l2update": w.Level2Update[str],
+    "trade.ticker": w.Ticker[str],
+    "trade.l3match": w.Match[str],
+    "trade.candles.update": w.CandleUpdate[str],
+    "trade.candles.add": w.CandleUpdate[str],
+}
+
+
+def shape_of(row: dict[str, Any]) -> Any:
+    """What a line of the recording is: a client's frame, a push, a control frame, a snapshot."""
+    if row["kind"] == "client":
+        return w.Subscribe
+    if row["kind"] == "rest":
+        return w.Envelope[w.BookRows[str]]
+    return w.Message[SUBJECTS[row["frame"]["subject"]]] if row["frame"]["type"] == "message" else w.Control
+
+
+def test_recorded_frames_keep_all_their_fields(shared_data: Path) -> None:
+    seen: Counter[str] = Counter()
+    with gzip.open(shared_data / "recordings" / "kucoin_spot_5symbols_2021-04-25.jsonl.gz", "rt") as lines:
+        for line in lines:
+            row = json.loads(line)
+            if row["kind"] not in ("client", "ws", "rest"):
+                continue
+            sample = row["body"] if row["kind"] == "rest" else row["frame"]
+            assert round_trip(sample, shape_of(row)) == sample, line
+            seen[sample.get("subject") or row["kind"]] += 1
+    assert sum(seen.values()) >= 4_000
+    assert {"client", "ws", "rest", "trade.l2update", "trade.ticker", "trade.l3match"} <= seen.keys()
 
 
 def test_client_frames_of_foreign_clients_decode(shared_data: Path) -> None:
@@ -104,104 +169,17 @@ def test_client_frames_of_foreign_clients_decode(shared_data: Path) -> None:
             row = json.loads(line)
             if row["t"] == "ws-in" and '"type"' in row["data"]:
                 sample = json.loads(row["data"])
-                assert roundtrip(sample, w.Subscribe) == sample
+                assert round_trip(sample, w.Subscribe) == sample
                 seen += 1
     assert seen >= 3
 
 
-# Written by hand to the shapes of the WebSocket pages (classic spot, 2025-11; order entry, 2025-11).
-HAND: list[tuple[Any, dict[str, Any]]] = [
-    (w.Control, {"id": "hQvf8jkno", "type": "welcome"}),
-    (w.Control, {"id": "7", "type": "ack"}),
-    (w.Control, {"id": "1700000000", "type": "pong"}),
-    (w.ErrorFrame, {"id": "7", "type": "error", "code": 404, "data": "topic /market/level2:NO-USDT is not found"}),
-    (w.ErrorFrame, {"type": "error", "code": 401, "data": "token is invalid"}),
-    (w.Subscribe, {"id": "3", "type": "ping"}),
-    (w.Challenge, {"sessionId": "5f2c", "timestamp": 1742000000123}),
-    (w.SessionWelcome, {"sessionId": "5f2c", "data": "welcome", "pingInterval": 18000, "pingTimeout": 10000}),
-    (
-        w.Operation[w.NewOrder[str]],
-        {
-            "id": "a1",
-            "op": "spot.order",
-            "args": {
-                "symbol": "XRP-USDT",
-                "side": "sell",
-                "type": "limit",
-                "clientOid": "a1",
-                "price": "0.51",
-                "size": "20",
-                "timeInForce": "IOC",
-                "clientTimestamp": 1742000000123,
-                "allowMaxTimeWindow": 800,
-            },
-        },
-    ),
-    (
-        w.Operation[w.CancelArgs],
-        {"id": "c-a1", "op": "spot.cancel", "args": {"symbol": "XRP-USDT", "clientOid": "a1"}},
-    ),
-    (w.Operation[w.NewOrder[str]], {"id": "p9", "op": "ping", "timestamp": 1742000000123}),
-    (w.OperationAnswer[w.OrderIds], {"id": "p9", "op": "pong", "timestamp": 1742000000125}),
-    (
-        w.OperationAnswer[w.OrderIds],
-        {
-            "id": "a1",
-            "op": "spot.order",
-            "code": "200000",
-            "data": {"orderId": "6711", "clientOid": "a1"},
-            "inTime": 1742000000130,
-            "outTime": 1742000000131,
-            "rateLimit": {"limit": 4000, "reset": 15244, "remaining": 3999},
-        },
-    ),
-    (
-        w.OperationAnswer[w.OrderIds],
-        {"id": "a1", "op": "spot.order", "code": "200004", "msg": "Balance insufficient!", "inTime": 1, "outTime": 2},
-    ),
-    (w.DeadMan, {"timeout": 15, "symbols": "XRP-USDT,BTC-USDT"}),
-    (w.DeadMan, {"timeout": -1}),
-    (w.DeadManSet, {"currentTime": 1742000000, "triggerTime": 1742000015}),
-    (w.ActiveSymbols, {"symbolSize": 1, "symbols": ["XRP-USDT"]}),
-    (w.Envelope[w.OrderIds], {"code": "400100", "msg": "order_not_exist_or_not_allow_to_cancel"}),
-    (
-        w.Message[w.OrderEvent[str]],
-        {
-            "topic": "/spotMarket/tradeOrdersV2",
-            "type": "message",
-            "subject": "orderChange",
-            "userId": "u1",
-            "channelType": "private",
-            "data": {
-                "clientOid": "a1",
-                "orderId": "6711",
-                "orderTime": 1742000000123,
-                "orderType": "limit",
-                "originSize": "20",
-                "side": "sell",
-                "status": "match",
-                "symbol": "XRP-USDT",
-                "ts": 1742000000124000000,
-                "type": "match",
-                "canceledSize": "0",
-                "filledSize": "12.5",
-                "price": "0.51",
-                "remainSize": "7.5",
-                "size": "20",
-                "feeType": "takerFee",
-                "liquidity": "taker",
-                "matchPrice": "0.511",
-                "matchSize": "12.5",
-                "tradeId": "9001",
-            },
-        },
-    ),
-]
+# ---- by hand --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("shape", "sample"), HAND, ids=lambda x: None if isinstance(x, dict) else str(x)[-40:])
-def test_hand_written_samples_survive_the_round_trip(shape: Any, sample: dict[str, Any]) -> None:
-    assert roundtrip(sample, shape) == sample
+@pytest.mark.parametrize(("name", "shape", "sample"), HAND, ids=[name for name, _, _ in HAND])
+def test_hand_written_samples_keep_all_their_fields(name: str, shape: Any, sample: Any) -> None:
+    assert round_trip(sample, shape) == sample
 
 
 def test_one_declaration_serves_floats_and_decimals() -> None:

@@ -450,7 +450,7 @@ class Changes(msgspec.Struct, Generic[N], frozen=True, gc=False):
     bids: list[tuple[N, N, str]]
 
 
-class Level2Update(msgspec.Struct, Generic[N], frozen=True, gc=False, rename="camel"):
+class Level2Update(msgspec.Struct, Generic[N], frozen=True, gc=False, rename="camel", omit_defaults=True):
     """`/market/level2:S`, subject `trade.l2update`; `time` in ms (absent in 2021)."""
 
     changes: Changes[N]
