@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tradeserver.cli.chaos import chaos
 from tradeserver.cli.read import DEFAULT_STATE, ConfigOption, JsonOption, StateOption, control_socket
 
 RUN, TELL, PROVE = "Run", "Tell a running daemon", "Check and prove"
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
     panels: dict[str, tuple[Callable[..., None], ...]] = {
         RUN: (demo, run, simulate),
         TELL: (kill, pause, resume, clear),
-        PROVE: (check, replay, rebuild, drill),
+        PROVE: (check, replay, rebuild, drill, chaos),
     }
     for panel, verbs in panels.items():
         for verb in verbs:

@@ -141,11 +141,11 @@ class Exchange:
 
     def fills(self, account: str, symbol: str = "", order_id: int = 0) -> list[Fill]:
         """Oldest first."""
-        return [
-            fill
-            for fill in self._settlement.fills[account]
-            if symbol in ("", fill.symbol) and order_id in (0, fill.order_id)
-        ]
+        fills = self._settlement.fills[account]
+        if order_id:
+            order = self._orders.get(order_id)
+            fills = order.fills if order is not None and order.account == account else []
+        return [fill for fill in fills if symbol in ("", fill.symbol)]
 
     def depth(self, symbol: str, limit: int = 5000) -> Depth:
         """The published book. With a recording: the recorded book, without what we took from it."""

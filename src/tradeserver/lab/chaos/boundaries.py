@@ -27,7 +27,8 @@ POINTS: Final = {
 
 _OPENED: Final = b'"ArbitrageOpened"'
 _HEDGED: Final = b'"HedgeDecided"'
-_PLACED: Final = (b'"order.place"', b'"spot.order"', b"POST /api/v3/order", b"POST /api/v1/hf/orders")
+_PLACED: Final = (b'"order.place"', b'"spot.order"')
+_LABELS: Final = ("POST /api/v3/order", "POST /api/v1/hf/orders")
 
 
 class Boundary:
@@ -65,9 +66,16 @@ class Boundary:
             self._pass("after-wal")
 
     def sent(self, data: bytes) -> None:
-        """These bytes were handed to the kernel."""
-        if not any(word in data for word in _PLACED):
-            return
+        """This frame was handed to the kernel."""
+        if any(word in data for word in _PLACED):
+            self._placed()
+
+    def requested(self, label: str) -> None:
+        """This request is on its way."""
+        if label in _LABELS:
+            self._placed()
+
+    def _placed(self) -> None:
         if self._hedging:
             self._pass("hedge-sent")
             return

@@ -184,6 +184,7 @@ class Wire:
         network: Network,
         frozen_until: Callable[[], int] = lambda: 0,
         on_sent: Callable[[bytes], None] = lambda data: None,
+        on_request: Callable[[str], None] = lambda label: None,
     ) -> None:
         self.network = network
         self.venue = network.venue
@@ -192,6 +193,7 @@ class Wire:
         self._time = network.time
         self._frozen_until = frozen_until
         self._on_sent = on_sent
+        self._on_request = on_request
         self._lines: dict[str, Line] = {}
         self._opening: dict[str, int] = {}  # channel -> number of the opening that waits for its Connect
         self._openings = itertools.count(1)
@@ -238,7 +240,7 @@ class Wire:
             self._answer(now + request.timeout_ns, HttpAnswer(request.id, NO_ANSWER, {}, b"timed out"))
         else:
             self._time.at(now + self._time.latency(), lambda: self._http(request, now))
-            self._on_sent(request.label.encode() + request.body)
+            self._on_request(request.label)
 
     def decline(self, request: HttpRequest) -> None:
         """See `Transport.decline`."""

@@ -49,9 +49,11 @@ class Shelf:
         self._level_quote = prop.level_quote
         self._offers: dict[tuple[Side, Decimal], Resting] = {}
         self._pulse = 0
+        self._dressed = -1  # the book's sequence when all was as it should be
 
     def dress(self, now_ns: int) -> None:
         """Offer what the fair price asks for: withdraw first, then offer anew what is missing."""
+        self._dressed = -1
         rules = self.exchange.symbols[self.symbol]
         wanted = self._wanted(rules)
         book = self.exchange.books[self.symbol]
@@ -65,6 +67,12 @@ class Shelf:
                 self._take_bargains(side, price, now_ns)
                 self._offers[side, price] = self.exchange.add_participant(self.symbol, side, price, quantity)
         self.exchange.flush(self.symbol, now_ns)
+        self._dressed = book.sequence
+
+    def mend(self, now_ns: int) -> None:
+        """Dress again if anything was taken."""
+        if self.exchange.books[self.symbol].sequence != self._dressed:
+            self.dress(now_ns)
 
     def pulse(self, now_ns: int) -> None:
         """The best and the farthest levels change by a lot."""
@@ -144,5 +152,5 @@ class Stage:
             if (self._beats + number) % self.pulse_beats == 0:
                 shelf.pulse(now)
             else:
-                shelf.dress(now)
+                shelf.mend(now)
         self._time.at(self._time.now + BEAT_NS, self._beat)

@@ -200,6 +200,7 @@ class Trader:
         self.runs = 0
         self.clock_step_ns = 0  # how far this machine's clock has been set
         self.states: list[Moment] = []  # the trading states in force, whenever they changed, over all runs
+        self.on_blow: Callable[[str], None] = lambda venues: None  # told of freezes and deaths
         self._see = watch or self.trace
         self._make_journal = journal
         self._ticking = 0
@@ -220,7 +221,8 @@ class Trader:
         self.wal.begin(self.engine.checkpoint(self._clock()))
         self.journal = self._make_journal()
         self.wires = {
-            venue: Wire(network, lambda: self.frozen_until, self._sent) for venue, network in self.networks.items()
+            venue: Wire(network, lambda: self.frozen_until, self._sent, self._requested)
+            for venue, network in self.networks.items()
         }
         self.sessions = make_sessions(self.setup, self.engine, self.wires)
         self.reactor = Reactor(
@@ -260,6 +262,7 @@ class Trader:
 
     def freeze(self, duration_ns: int) -> None:
         """The loop stands still for that long; what arrives waits in the kernel."""
+        self.on_blow("*")
         self.frozen_until = max(self.frozen_until, self.time.now + duration_ns)
 
     def kill(self) -> None:
@@ -299,9 +302,14 @@ class Trader:
         if self.wal.boundary is not None:
             self.wal.boundary.sent(data)
 
+    def _requested(self, label: str) -> None:
+        if self.wal.boundary is not None:
+            self.wal.boundary.requested(label)
+
     def bury(self) -> None:
         """What the kernel does for a dead process."""
         self.alive = False
+        self.on_blow("*")
         self._ticking += 1
         for wire in self.wires.values():
             wire.die()
