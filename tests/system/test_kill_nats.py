@@ -33,9 +33,11 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
 @pytest.fixture
 def site(tmp_path: Path, server: NatsServer) -> Iterator[Range]:
     environ = {**QUIET, "TRADESERVER__NATS__ENABLED": "true", "TRADESERVER__NATS__URL": server.url}
+    environ |= {"TRADESERVER__BREAKERS__ONE_SIDED_LIMIT": "0"}
     environ |= {f"TRADESERVER__VENUES__{v}__SETTINGS__PROCESSING_MS": "1000" for v in ("BINANCE", "KUCOIN")}
     with Range(tmp_path / "house", environ, 2.5) as site:
         site.wait_ready()
+        wait(lambda: ask(layout.guard(site.state), "ping", 2.0)["nats"])
         yield site
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from tradeserver.core.records import Alert, KillReported, StateChanged, TradingState
 from tradeserver.guard import arguments
-from tradeserver.lab.drill import QUIET, Range
+from tradeserver.lab.drill import QUIET, Range, rehearse
 from tradeserver.lab.processes import Child, tradeserver
 from tradeserver.runtime.wal_read import read
 from tradeserver.services import layout
@@ -55,8 +56,10 @@ def site(shared: Range) -> Iterator[Range]:
     if not shared.daemon.running:
         shared.start()
         wait(lambda: status(shared))
-    if ask(layout.control(shared.state), "status")["kill_latch"]:
-        wait(lambda: halted(shared))
+    if shared.open_orders():  # the test has failed
+        kill(shared)
+    if status(shared)["kill_latch"]:
+        shared.wait_halted(60)
         shared.clear()
 
 
@@ -215,6 +218,33 @@ def guard_answers(site: Range) -> bool:
     except OperatorError:
         return False
     return True
+
+
+def test_a_daemon_that_dies_under_a_kill_leaves_a_guard_that_finishes_it(site: Range) -> None:
+    site.freeze()
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill, site)
+        wait(lambda: ask(layout.guard(site.state), "killed", 2.0)["report"])  # it is at it by itself
+        site.daemon.kill()
+        code, outcome, _ = killing.result()
+    assert (code, outcome["by"], outcome["report"]["found"]) == (0, "guard", ORDERS)
+    assert site.open_orders() == []
+    wait(lambda: not guard_answers(site), 10)  # its pipe has closed, and it is done
+
+
+def test_a_rehearsal_does_no_harm(site: Range) -> None:
+    before = accepted(site)
+    result = rehearse(site.state)
+    assert result["good"], result
+    assert [row["note"] for row in result["rows"] if "looks" in row["step"]] == [f"{ORDERS // 2} orders open"] * 2
+    assert len(site.open_orders()) == ORDERS
+    assert not status(site)["kill_latch"]
+    assert before <= accepted(site)
+    site.freeze()
+    with pytest.raises(OperatorError, match="did not answer"):
+        rehearse(site.state)
+    site.thaw()
+    kill(site)
 
 
 def test_nobody_is_there_and_the_keys_are_at_hand(site: Range) -> None:

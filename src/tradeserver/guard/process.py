@@ -36,6 +36,8 @@ LOOK_S: Final = 0.1
 """Between two looks for the stop file, or for the lock of another guard."""
 FINISH_S: Final = 120.0
 """How long a kill may go on after the pipe has closed."""
+HEARD_S: Final = 1.0
+"""And how long whoever waits for its proof may take to ask once more."""
 
 
 class Greeting(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ class Guard:
         self._venues: dict[str, RestVenue] = {}
         self._kill = Kill(config, state, self._venues, self._now, log)
         self._looks: dict[str, Rehearsed] = {}
+        self._hears = False  # commands over NATS
         self._server = Server(layout.guard(state), self._verbs(), lambda error: self._failed("socket", error))
 
     def _verbs(self) -> dict[str, Any]:
@@ -86,8 +89,9 @@ class Guard:
         self._log.put("info", "guard_started", venues=list(self._venues), latched=self._kill.latch.set)
         try:
             await ending.wait()
-            if self._kill.task is not None:
+            if self._kill.task is not None and not self._kill.task.done():
                 await asyncio.wait({self._kill.task}, timeout=FINISH_S)
+                await asyncio.sleep(HEARD_S)
         finally:
             await self._server.stop()
             await self._hang_up(helpers)
@@ -147,8 +151,12 @@ class Guard:
             self._config.instance.name,
             self._hear,
             lambda reason: self._log.put("warning", "command_refused", reason=reason),
-            lambda up, text: self._log.put("info" if up else "warning", "guard_nats", up=up, text=text),
+            self._on_nats,
         )
+
+    def _on_nats(self, up: bool, text: str) -> None:
+        self._hears = up
+        self._log.put("info" if up else "warning", "guard_nats", up=up, text=text)
 
     def _hear(self, word: words.Word) -> None:
         self._log.put("warning", "command_heard", action=word.action, scope=word.scope)
@@ -184,7 +192,11 @@ class Guard:
     def _ping(self) -> dict[str, Any]:
         """For the daemon: we are here, and could reach these venues."""
         ready = {name: venue.refusal(QueryOpenOrders(venue=name)) for name, venue in self._venues.items()}
-        return {"pid": os.getpid(), "venues": [{"venue": name, "missing": why} for name, why in ready.items()]}
+        return {
+            "pid": os.getpid(),
+            "nats": self._hears,
+            "venues": [{"venue": name, "missing": why} for name, why in ready.items()],
+        }
 
     def _rehearse(self) -> dict[str, Any]:
         """A kill without harm: one look at each venue, nothing stopped and nothing cancelled."""
