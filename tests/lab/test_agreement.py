@@ -25,7 +25,7 @@ from tradeserver.core.types import Side
 from tradeserver.lab.acceptance.agreement import disagreements, exposure
 from tradeserver.lab.acceptance.house import CheckFailedError
 from tradeserver.lab.acceptance.replayed import with_one_digit_changed
-from tradeserver.lab.acceptance.spread import Clock, Episode, match
+from tradeserver.lab.acceptance.spread import Clock, Edges, Episode, Met, match
 from tradeserver.runtime.journal import INPUT, FileJournal, JournalHeader, read_journal
 
 D = Decimal
@@ -203,6 +203,17 @@ def test_episodes_are_found_by_time_and_direction_each_once() -> None:
     assert [m.ours and m.ours.opportunity for m in met] == [10_003, None, 13_004]
     assert [m.fate.split(":")[0] for m in met] == ["IN_FLIGHT (3 times)", "not seen", "taken, but no leg filled"]
     assert [m.at_s for m in met] == [2.0, 4.0, 8.0]
+
+
+def test_what_the_daemon_had_and_did_not_see_is_a_fault() -> None:
+    met = Met(at_s=2.0, lasted_ms=10.0, ours=None)  # played from 10,000 ms to 10,005 ms
+    edges = Edges()
+    edges.all = [(9_000 * MS, 9.0), (10_001 * MS, 4.5), (10_003 * MS, 4.9), (11_000 * MS, 9.0)]
+    assert "4.90 bps" in edges.why(met, [], CLOCK)
+    edges.all.append((10_004 * MS, 5.0))
+    with pytest.raises(CheckFailedError):
+        edges.why(met, [(10_005 * MS, 10_006 * MS)], CLOCK)
+    assert "one with an episode next to it" in edges.why(met, [(10_004 * MS, 10_006 * MS)], CLOCK)
 
 
 # ---- item 7's spoiled journal ----------------------------------------------------------------------------------------

@@ -21,11 +21,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tradeserver import app
-from tradeserver.core.commands import Command
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import BookDelta, Event
-from tradeserver.core.records import Checkpoint, Record
 from tradeserver.lab.acceptance.house import CheckFailedError, House, house, require
 from tradeserver.lab.acceptance.playing import (
     FOUR,
@@ -38,6 +35,7 @@ from tradeserver.lab.acceptance.playing import (
     wait_played,
     write_simulator,
 )
+from tradeserver.lab.acceptance.watched import look_on
 from tradeserver.lab.processes import tradeserver
 from tradeserver.services import layout
 
@@ -152,8 +150,7 @@ def btc_by_connector(folder: Path, data: Path, speed: float = SPEED) -> str:
         return "as fast as it goes: the same book"
     tops = Tops(file)
     (run,) = layout.journals(built.state).iterdir()
-    result = app.replay_run(run, watch=tops.watch)
-    require(result.equal, f"the run does not replay: {result.mismatch}")
+    look_on(run, tops.look)
     require(tops.checked >= COMPARED, f"only {tops.checked} of {COMPARED} tops could be compared")
     require(tops.matched == tops.checked, f"{tops.checked - tops.matched} of {tops.checked} tops differ")
     return (
@@ -235,37 +232,13 @@ class Tops:
         require(all(a[0] < b[0] for a, b in pairwise(self._quotes)), "the file's quotes are not in order")
         self._ids = [update_id for update_id, _ in self._quotes]
 
-    def watch(self, engine: Engine) -> Watched:
-        """`engine`, looked at after every step."""
-        return Watched(engine, self)
-
-    def after(self, engine: Engine, event: BookDelta) -> None:
-        """One depth event was applied."""
+    def look(self, engine: Engine, event: Event) -> None:
+        """After one step: was a depth event applied?"""
+        if not isinstance(event, BookDelta):
+            return
         book = engine.market.symbols[event.venue, event.symbol].book
         last = bisect.bisect_right(self._ids, book.update_id) - 1
         if book.update_id == event.update_id and last >= 0:
             top = (book.bid, book.bid_quantity, book.ask, book.ask_quantity)
             self.checked += 1
             self.matched += top == self._quotes[last][1]
-
-
-class Watched:
-    """An engine whose books somebody looks at."""
-
-    def __init__(self, engine: Engine, tops: Tops) -> None:
-        self._engine = engine
-        self._tops = tops
-        self.apply = engine.apply
-        self.digest_state = engine.digest_state
-        self.next_deadline = engine.next_deadline
-
-    def step(self, event: Event) -> tuple[list[Record], list[Command]]:
-        """The engine's step, then a look."""
-        out = self._engine.step(event)
-        if isinstance(event, BookDelta):
-            self._tops.after(self._engine, event)
-        return out
-
-    def checkpoint(self, ts: int) -> Checkpoint:
-        """The engine's."""
-        return self._engine.checkpoint(ts)

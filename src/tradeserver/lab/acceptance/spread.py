@@ -2,7 +2,9 @@
 
 The expected episodes are computed here from the recordings' own best-quote frames with plain arithmetic, apart from
 every piece of the product: the in-band tickers stand at least `bps` apart. Each of them is then found again among what
-the daemon saw, by its time: the simulator tells when the recordings' first moment was played.
+the daemon saw, by its time: the simulator tells when the recordings' first moment was played. Where nothing is found,
+the run's journal must show why: in the order in which the frames of the two sockets came to the daemon (which on a busy
+machine is not the recorded one, to some milliseconds) the venues never stood that far apart.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tradeserver.core.engine import Engine
+from tradeserver.core.events import BestQuote, BookDelta, Event
 from tradeserver.core.records import ArbitrageClosed, ArbitrageOpened, OpportunityClosed, Outcome
 from tradeserver.lab.acceptance.house import House, house, require
 from tradeserver.lab.acceptance.playing import (
@@ -25,6 +29,8 @@ from tradeserver.lab.acceptance.playing import (
     play_began_ns,
     write_simulator,
 )
+from tradeserver.lab.acceptance.watched import look_on
+from tradeserver.services import layout
 
 SECONDS = 347.0
 """The whole of both recordings."""
@@ -148,12 +154,13 @@ class Met(NamedTuple):
     lasted_ms: float
     ours: OpportunityClosed | None
     filled: bool = False  # an arbitrage of it had a fill
+    why: str = ""  # it was not seen
 
     @property
     def fate(self) -> str:
         """ "taken", every reason of the refusal, or that it was not seen."""
         if self.ours is None:
-            return "not seen: it was over before the frames of both venues had been read"
+            return f"not seen: {self.why}"
         if self.ours.taken:
             return "taken" if self.filled else "taken, but no leg filled"
         return " then ".join(f"{' + '.join(d.reasons)} ({d.count} times)" for d in self.ours.decisions)
@@ -167,6 +174,7 @@ class ArbitrageResult(NamedTuple):
     legs: int
     outcomes: dict[str, int]
     others: int
+    spans: list[tuple[int, int]]  # of all of ours
 
     @property
     def in_band(self) -> int:
@@ -205,7 +213,9 @@ def real_arbitrage(
         time.sleep(max(0.0, began_ns / 1e9 + seconds / speed - time.time()))
         code = built.stop()
         require(code == 0, f"the daemon ended with code {code}")
-        return _result(built, episodes(data, skip_s, seconds), Clock(first_ns(data, skip_s), began_ns, speed))
+        clock = Clock(first_ns(data, skip_s), began_ns, speed)
+        result = _result(built, episodes(data, skip_s, seconds), clock)
+        return _explained(built, result, clock)
 
 
 def _result(built: House, in_band: Sequence[Episode], clock: Clock) -> ArbitrageResult:
@@ -227,7 +237,8 @@ def _result(built: House, in_band: Sequence[Episode], clock: Clock) -> Arbitrage
             ours.append(record)
     met = [m._replace(filled=m.ours is not None and m.ours.opportunity in filled) for m in match(in_band, ours, clock)]
     found = sum(m.ours is not None for m in met)
-    return ArbitrageResult(met, len(ours), legs, outcomes, len(ours) - found)
+    spans = [(one.opened, one.opened + one.duration_ns) for one in ours]
+    return ArbitrageResult(met, len(ours), legs, outcomes, len(ours) - found, spans)
 
 
 def match(in_band: Sequence[Episode], ours: Sequence[OpportunityClosed], clock: Clock) -> list[Met]:
@@ -244,6 +255,44 @@ def match(in_band: Sequence[Episode], ours: Sequence[OpportunityClosed], clock: 
         lasted_ms = (episode.end_ns - episode.start_ns) / 1e6
         met.append(Met((episode.start_ns - clock.first_ns) / 1e9, lasted_ms, found))
     return met
+
+
+def _explained(built: House, result: ArbitrageResult, clock: Clock) -> ArbitrageResult:
+    """What was not seen was not there to be seen. Raises CheckFailedError where the daemon should have seen it."""
+    if all(met.ours is not None for met in result.met):
+        return result
+    (run,) = layout.journals(built.state).iterdir()
+    edges = Edges()
+    look_on(run, edges.look)
+    explained = [m if m.ours is not None else m._replace(why=edges.why(m, result.spans, clock)) for m in result.met]
+    return result._replace(met=explained)
+
+
+class Edges:
+    """How far the venues stood apart for the daemon, after every event: buying at KuCoin, selling at Binance."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[int, float]] = []
+
+    def look(self, engine: Engine, event: Event) -> None:
+        """After one step."""
+        if isinstance(event, BestQuote | BookDelta):
+            ask = engine.market.symbols["kucoin", "BTC/USDT"].ask
+            bid = engine.market.symbols["binance", "BTC/USDT"].bid
+            self.all.append((event.ts, (bid / ask - 1) * 1e4 if ask else 0.0))
+
+    def why(self, met: Met, spans: Sequence[tuple[int, int]], clock: Clock) -> str:
+        """Why nothing of its own was seen of this episode. Raises CheckFailedError where something should have been."""
+        start = clock.played_ns(clock.first_ns + int(met.at_s * 1e9))
+        end = start + int(met.lasted_ms / clock.speed * 1e6)
+        here = [(ts, edge) for ts, edge in self.all if start - EARLY_NS <= ts <= end + EARLY_NS]
+        wide = [ts for ts, edge in here if edge >= WATCH_BPS]
+        missed = [ts for ts in wide if not any(begin <= ts <= over for begin, over in spans)]
+        require(not missed, f"at {met.at_s:.3f} s {WATCH_BPS:g} bps stood for the daemon and it saw nothing")
+        if wide:
+            return "in the order in which the frames came it was one with an episode next to it, or it was not there"
+        most = max((edge for _, edge in here), default=0.0)
+        return f"in the order in which the frames came at most {most:.2f} bps stood between the venues"
 
 
 def check(result: ArbitrageResult, least_taken: int) -> None:
