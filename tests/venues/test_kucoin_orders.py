@@ -291,7 +291,8 @@ def test_every_published_code_has_a_row(shared_data: Path) -> None:
 )
 def test_parameter_error_is_told_apart_by_its_text(text: str) -> None:
     assert TABLE.lookup("400100", text).read is Fault.GONE
-    assert TABLE.lookup("400100", "Parameter Error").order is Fault.BUG
+    assert TABLE.lookup("400100", "Parameter Error").order is Fault.REFUSED
+    assert TABLE.lookup("400100", "Parameter Error").read is Fault.BUG
 
 
 @pytest.mark.parametrize(

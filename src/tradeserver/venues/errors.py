@@ -84,8 +84,13 @@ def order_outcome(
         events.append(OrderUncertain(ts=ts, venue=venue, client_id=client_id, code=code, text=text))
     else:
         events.append(OrderRejected(ts=ts, venue=venue, client_id=client_id, code=code, text=text))
+    return (*events, *worth_telling(row, venue=venue, channel=channel, code=code, text=text, ts=ts))
+
+
+def worth_telling(row: ErrorRow, *, venue: str, channel: str, code: str, text: str, ts: int) -> Sequence[Event]:
+    """What a person should know of an error, whatever it answers: a code that no row lists, a key not accepted."""
     if row is UNLISTED:
-        events.append(VenueFault(ts=ts, venue=venue, channel=channel, code=code, text=f"unlisted error: {text}"))
-    elif row.order is Fault.AUTH:
-        events.append(VenueFault(ts=ts, venue=venue, channel=channel, code=AUTH_CODE, text=f"{code} {text}"))
-    return events
+        return (VenueFault(ts=ts, venue=venue, channel=channel, code=code, text=f"unlisted error: {text}"),)
+    if row.order is Fault.AUTH:
+        return (VenueFault(ts=ts, venue=venue, channel=channel, code=AUTH_CODE, text=f"{code} {text}"),)
+    return ()

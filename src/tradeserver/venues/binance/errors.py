@@ -29,6 +29,13 @@ OUR_FAULTS: Final = (
     *(-1118, -1119, -1120, -1125, -1127, -1128, -1130, -1134, -1135, -1145, -1151, -1194),
 )
 
+SHUT_OUT: Final = (
+    "This account may not place or cancel orders.",
+    "This action is disabled on this account.",
+    "API trading is not enabled.",  # "Rest ..", "WebSocket .."
+)
+"""The matching engine's words for an account that may not trade, to an order and to a cancel."""
+
 ROWS: Final = (
     # the outcome is not known
     ErrorRow("HTTP 5xx", "", _UNKNOWN, _BACKOFF, _QUERY),
@@ -49,15 +56,14 @@ ROWS: Final = (
     ErrorRow("-1022", "", _AUTH, _AUTH, _STOP),
     ErrorRow("-2014", "", _AUTH, _AUTH, _STOP),
     ErrorRow("-2015", "", _AUTH, _AUTH, _STOP),
-    ErrorRow("-2010", "This account may not place or cancel orders.", _AUTH, _AUTH, _STOP),
-    ErrorRow("-2010", "This action is disabled on this account.", _AUTH, _AUTH, _STOP),
-    ErrorRow("-2010", "API trading is not enabled.", _AUTH, _AUTH, _STOP),
+    *(ErrorRow(code, text, _AUTH, _AUTH, _STOP) for code in ("-2010", "-2011") for text in SHUT_OUT),
     # the symbol
     ErrorRow("-1016", "", _SYMBOL, _SYMBOL, REFRESH_RULES),
     ErrorRow("-1121", "", _SYMBOL, _SYMBOL, REFRESH_RULES),
     ErrorRow("-1122", "", _SYMBOL, _SYMBOL, REFRESH_RULES),
     ErrorRow("-1220", "", _SYMBOL, _SYMBOL, REFRESH_RULES),
     ErrorRow("-2010", "Market is closed.", _SYMBOL, _SYMBOL, REFRESH_RULES),
+    ErrorRow("-2011", "Market is closed.", _SYMBOL, _SYMBOL, REFRESH_RULES),
     ErrorRow("-2010", "This symbol is not permitted for this account.", _SYMBOL, _SYMBOL, REFRESH_RULES),
     ErrorRow("-2010", "This symbol is restricted for this account.", _SYMBOL, _SYMBOL, REFRESH_RULES),
     # refused for a reason that may be gone next time

@@ -31,7 +31,7 @@ from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.binance.signing import Ed25519Signer, HmacSigner, sign_rest_of, ws_payload
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.clock import ClockSampler
-from tradeserver.venues.errors import AUTH_CODE, UNREADABLE, ErrorRow, Fault, order_outcome
+from tradeserver.venues.errors import AUTH_CODE, UNREADABLE, ErrorRow, Fault, order_outcome, worth_telling
 from tradeserver.wire.binance import (
     AccountPosition,
     BalanceUpdate,
@@ -316,21 +316,25 @@ class PrivateLinks:
         if answer.rate_limits is not UNSET:
             rules.feed_limits(self._budget, answer.rate_limits, ts)
         events: list[Event] = []
-        if answer.error is not UNSET:
-            row = row_of(answer.status, str(answer.error.code), answer.error.msg)
-            events += self._throttled(answer.status, answer.error, ts)
+        if answer.error is UNSET and answer.result is UNSET:
+            answer.error = ErrorBody(code=0, msg="neither result nor error")
+        error = answer.error
+        told: Sequence[Event] = _NOTHING
+        if error is not UNSET:
+            code = str(error.code)
+            row = row_of(answer.status, code, error.msg)
+            told = worth_telling(row, venue=VENUE, channel=channel, code=code, text=error.msg, ts=ts)
+            events += self._throttled(answer.status, error, ts)
             self._on_error(row)
         if not isinstance(answer.id, int):  # null: the venue speaks by itself, for example of a revoked key
-            if answer.error is not UNSET:
-                events += self._refused(channel, answer.error, ts)
-            return events
+            return (*events, *self._refused(channel, error, ts)) if error is not UNSET else events
         _, answered = self._asked.pop(answer.id, ("", None))
         if answered is None:
             text = f"answer to request {answer.id}, which was not made on this connection"
             return (*events, VenueFault(ts=ts, venue=VENUE, channel=channel, code="UNKNOWN_ANSWER", text=text))
-        if answer.error is UNSET and answer.result is UNSET:
-            answer.error = ErrorBody(code=0, msg="neither result nor error")
         events += answered(answer, ts)
+        if not any(isinstance(event, VenueFault) for event in events):
+            events += told
         return events
 
     def _throttled(self, status: int, error: ErrorBody, ts: int) -> Sequence[Event]:

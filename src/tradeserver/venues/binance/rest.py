@@ -135,13 +135,11 @@ class Rest:
             until = ts + _retry_after_ns(headers, _PAUSE_NS[status])
             scope = "orders" if failure.code == "-1015" else "weight"
             events.append(self._budget.throttled(scope, until, ts, banned=status == 418))
-        elif failure.row.read is Fault.AUTH:
-            events.append(_fault(AUTH_CODE, f"{asked.label}: {failure}", ts))
-        elif failure.row is UNLISTED or status >= 500 or status == 403:
-            events.append(_fault(failure.code, f"{asked.label}: {failure}", ts))
         self.on_error(failure.row)
-        events += asked.failed(failure, ts)
-        return events
+        outcome = asked.failed(failure, ts)
+        if status not in _PAUSE_NS and not any(isinstance(event, VenueFault) for event in outcome):
+            events += _worth_telling(failure, asked.label, ts)
+        return (*events, *outcome)
 
     def _failure(self, status: int, body: bytes) -> Failure:
         if status in (NO_ANSWER, NOT_SENT):
@@ -171,6 +169,15 @@ def _retry_after_ns(headers: Mapping[str, str], default: int) -> int:
 def _whole(text: str) -> int | None:
     """A whole number that a header says, None where it says none: `isdigit` is true of "²", which is no `int`."""
     return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def _worth_telling(failure: Failure, label: str, ts: int) -> Sequence[Event]:
+    """What a person should know: a key not accepted, a code that no row lists, a venue that fails or shuts us out."""
+    if failure.row.read is Fault.AUTH:
+        return (_fault(AUTH_CODE, f"{label}: {failure}", ts),)
+    if failure.row is UNLISTED or failure.status >= 500 or failure.status == 403:
+        return (_fault(failure.code, f"{label}: {failure}", ts),)
+    return ()
 
 
 def _fault(code: str, text: str, ts: int) -> VenueFault:

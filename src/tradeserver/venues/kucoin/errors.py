@@ -53,7 +53,10 @@ TABLE: Final = ErrorTable(
         # ---- key, signature, permission, account
         *((code, "", _A, _A, "key, passphrase, signature or permission") for code in ("400001", "400003", "400004")),
         *((code, "", _A, _A, "key, passphrase, signature or permission") for code in ("400005", "400006", "400007")),
-        *((code, "", _A, _A, "key version or permission") for code in ("400008", "400009", "400010", "400303")),
+        *(
+            (code, "", _A, _A, "key version or permission")
+            for code in ("400008", "400009", "400010", "400303", "400401")
+        ),
         *((code, "", _A, _A, "session verification failed") for code in ("400011", "400012")),
         *((code, "", _A, _A, "account restricted: KYC, region, risk, frozen") for code in ("200009", "400500")),
         *((code, "", _A, _A, "account restricted: KYC, region, risk, frozen") for code in ("400700", "411100")),
@@ -76,7 +79,9 @@ TABLE: Final = ErrorTable(
         # ---- our request
         *((code, "", _R, _X, "price or size outside the rules") for code in ("300000", "400330", "400350", "400370")),
         *((code, "", _R, _X, "price or size outside the rules") for code in ("400760", "600101", "210014")),
-        *((code, "", _X, _X, "malformed request") for code in ("400000", "400100", "404000", "415000", "4001002")),
+        ("400100", "", _R, _X, "a parameter is wrong, or outside the rules"),
+        *((code, "", _X, _X, "malformed request") for code in ("400000", "404000", "415000", "4001002")),
+        ("401000", "", _X, _X, "this endpoint is gone"),
         *((code, "", _R, _X, "rules of the pair changed") for code in ("300009", "300011", "300012")),
     )
 )

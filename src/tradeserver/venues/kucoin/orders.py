@@ -42,7 +42,7 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.types import Side, TimeInForce, plain
 from tradeserver.venues.base import Connect, HttpRequest, Reset, WireError, WsMessage
-from tradeserver.venues.errors import UNREADABLE, Fault, order_outcome
+from tradeserver.venues.errors import UNREADABLE, Fault, order_outcome, worth_telling
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.errors import CLOCK, TABLE, THROTTLED
 from tradeserver.venues.kucoin.known import KnownOrders
@@ -235,8 +235,7 @@ class OrderEntry:
         if request_id.startswith(_CANCEL):
             if code == wire.OK:
                 return ()
-            failure = Failure(ts, ts, code, text, TABLE.lookup(code, text))
-            return self._not_canceled(request_id.removeprefix(_CANCEL), failure)
+            return self._cancel_refused(request_id.removeprefix(_CANCEL), code, text, ts)
         symbol = self._symbols.pop(request_id, "")
         if code == wire.OK:
             ids = answer.data if isinstance(answer.data, wire.OrderIds) else wire.OrderIds()
@@ -279,6 +278,14 @@ class OrderEntry:
 
     def _not_canceled(self, client_id: str, failure: Failure) -> Sequence[Event]:
         return (CancelRejected(ts=failure.ts, venue=VENUE, client_id=client_id, code=failure.code, text=failure.text),)
+
+    def _cancel_refused(self, client_id: str, code: str, text: str, ts: int) -> Sequence[Event]:
+        """By the socket; over REST `Rest` tells by itself what a person should know."""
+        row = TABLE.lookup(code, text)
+        return (
+            *self._not_canceled(client_id, Failure(ts, ts, code, text, row)),
+            *worth_telling(row, venue=VENUE, channel=CHANNEL, code=code, text=text, ts=ts),
+        )
 
     def _fail(self, ts: int, code: str, text: str) -> Sequence[Event]:
         if self._failed:
