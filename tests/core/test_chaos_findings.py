@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from desk_kit import MS, SYMBOL, D, Kit, submitted
-from tradeserver.core.events import BestQuote, BookDelta, BookSnapshot, ClockOffset, OrderRejected, Trust
+from tradeserver.core.events import (
+    BestQuote,
+    BookDelta,
+    BookSnapshot,
+    ClockOffset,
+    OrderRejected,
+    OrderUncertain,
+    Trust,
+)
 from tradeserver.core.market import SymbolMarket
+from tradeserver.core.records import Alert, BalanceBooked
 
 
 def running(**changes: object) -> Kit:
@@ -153,3 +162,66 @@ def test_a_liquid_symbol_is_stale_sooner(every_ms: int, stale_after_ms: int) -> 
     assert abs((kit.ts - last) / MS - stale_after_ms) <= 40
     move(kit, late_ms=0)
     assert market.untradable(kit.ts) == ""
+
+
+# ---- what a refusal, a busy venue and a jump of a clock mean ---------------------------------------------------------
+
+
+def test_a_refusal_for_balance_makes_the_venue_count_anew() -> None:
+    """Our own gate had passed the order: what we believe about that account is in doubt."""
+    kit = running()
+    _, sell = kit.edge()
+    kit.balances["kucoin"]["BTC"] = D("0.25")  # somebody has taken it, and nothing told us
+    kit.later(1)
+    kit.feed(OrderRejected(ts=kit.ts, venue="kucoin", client_id=sell.client_id, code="200004", text="no", short=True))
+    assert "counting" in kit.engine.readiness.why_not("kucoin")
+    assert kit.engine.readiness.why_not("binance") == ""
+    kit.answer()
+    (booked,) = [r for r in kit.of(BalanceBooked) if r.reason == "external"]
+    assert (booked.venue, booked.asset, booked.total, booked.previous) == ("kucoin", "BTC", D("0.25"), D(1))
+    assert [a.code for a in kit.of(Alert)].count("BALANCE_EXTERNAL") == 1
+    assert kit.engine.readiness.why_not("kucoin") == ""
+
+
+def uncertain(kit: Kit, order, code: str = "-1008"):
+    kit.later(1)
+    event = OrderUncertain(ts=kit.ts, venue=order.venue, client_id=order.client_id, code=code, text="busy")
+    return kit.feed(event)
+
+
+def states(kit: Kit) -> dict[tuple[str, str], str]:
+    return {(e.scope, e.reason): e.state.value for e in kit.engine.desk.states.entries()}
+
+
+def test_a_busy_venue_gets_nothing_new_for_a_while() -> None:
+    kit = running()
+    buy, _ = kit.edge()
+    uncertain(kit, buy)
+    assert states(kit) == {("venue:binance", "busy"): "no_new"}
+    kit.tick(4_900)
+    assert states(kit)
+    kit.tick(200)
+    assert states(kit) == {}
+
+
+def test_with_every_venue_busy_only_hedges_leave() -> None:
+    kit = running()
+    buy, sell = kit.edge()
+    uncertain(kit, buy)
+    uncertain(kit, sell, "500000")
+    assert states(kit)["global", "every venue busy"] == "hedge_only"
+    assert [a.code for a in kit.of(Alert)].count("VENUES_BUSY") == 1
+    kit.tick(5_100)
+    assert states(kit) == {}
+
+
+def test_a_clock_that_jumps_stops_opening_there() -> None:
+    kit = running()
+    kit.feed(ClockOffset(ts=kit.ts, venue="kucoin", offset_ns=3 * MS, rtt_ns=MS))
+    kit.feed(ClockOffset(ts=kit.ts, venue="kucoin", offset_ns=200 * MS, rtt_ns=MS))
+    assert states(kit) == {}
+    kit.feed(ClockOffset(ts=kit.ts, venue="kucoin", offset_ns=-51 * MS, rtt_ns=MS))
+    assert states(kit) == {("venue:kucoin", "clock jumped"): "no_new"}
+    assert [a.code for a in kit.of(Alert)] == ["CLOCK_JUMP"]
+    kit.tick(10_100)
+    assert states(kit) == {}

@@ -19,6 +19,7 @@ from tradeserver.core.events import (
     BalanceChanged,
     BookInvalid,
     CancelRejected,
+    ClockOffset,
     DeadManSet,
     Event,
     FeesLoaded,
@@ -70,6 +71,10 @@ from tradeserver.core.vitals import VitalSigns
 SECOND_NS: Final = 1_000_000_000
 MS: Final = 1_000_000
 CRASH_WINDOW_NS: Final = 600 * SECOND_NS
+BUSY_NS: Final = 5 * SECOND_NS
+EVERY_VENUE_BUSY: Final = "every venue busy"
+CLOCK_JUMP_NS: Final = 250 * MS
+CLOCK_PAUSE_NS: Final = 10 * SECOND_NS
 
 
 class Engine:
@@ -107,6 +112,7 @@ class Engine:
         self._crash_limit = breakers.crash_limit
         self._wal_hedge_only_ns = wal_hedge_only_ns
         self._halt_at = 0  # when the WAL has failed: the end of hedging
+        self._offsets: dict[str, int] = {}  # clocks as they were measured last
         self._strategies: dict[Key, list[Strategy]] = {}
         for venue in venues:
             for symbol in symbols:
@@ -118,8 +124,9 @@ class Engine:
             RunBegan: self._on_began,
             Tick: self._on_tick,
             OrderAccepted: self.fates.on_accepted,
-            OrderRejected: self.fates.on_rejected,
-            OrderUncertain: self.fates.on_uncertain,
+            OrderRejected: self._on_rejected,
+            OrderUncertain: self._on_uncertain,
+            ClockOffset: self._on_clock,
             OrderFilled: self._on_fill,
             OrderClosed: self._on_closed,
             CancelRejected: self.fates.on_cancel_rejected,
@@ -325,6 +332,40 @@ class Engine:
         )
         self.readiness.on_link(event)
         self.fates.on_link_down(event)
+
+    def _on_rejected(self, event: OrderRejected) -> None:
+        """For lack of balance, though our own gate had passed it: what we believe about that account is in doubt."""
+        self.fates.on_rejected(event)
+        if event.short:
+            self.readiness.doubt(event.venue)
+
+    def _on_uncertain(self, event: OrderUncertain) -> None:
+        """A venue that cannot say what it did gets nothing new for a while; with all of them so, only hedges leave."""
+        self.fates.on_uncertain(event)
+        until = self.desk.ts + BUSY_NS
+        self._slow(f"venue:{event.venue}", TradingState.NO_NEW, "busy", until, event.venue)
+        if all(self.desk.states.has(f"venue:{venue}", "busy") for venue in self.venues):
+            if not self.desk.states.has("global", EVERY_VENUE_BUSY):
+                self.desk.alert(
+                    Severity.CRITICAL, "VENUES_BUSY", "No venue can say what it does with an order; only hedges leave."
+                )
+            self._slow("global", TradingState.HEDGE_ONLY, EVERY_VENUE_BUSY, until, "engine")
+
+    def _on_clock(self, event: ClockOffset) -> None:
+        """A jump is a doubt: nothing is opened there until it has stood for a while."""
+        jump = abs(event.offset_ns - self._offsets.get(event.venue, event.offset_ns))
+        self._offsets[event.venue] = event.offset_ns
+        if jump > CLOCK_JUMP_NS:
+            until = self.desk.ts + CLOCK_PAUSE_NS
+            self._slow(f"venue:{event.venue}", TradingState.NO_NEW, "clock jumped", until, "engine")
+            self.desk.alert(
+                Severity.WARNING,
+                "CLOCK_JUMP",
+                f"The clock of {event.venue}, or ours, has jumped by {jump / MS:.0f} ms.",
+            )
+
+    def _slow(self, scope: str, state: TradingState, reason: str, until: int, by: str) -> None:
+        self.desk.keep(StateChanged(ts=self.desk.ts, scope=scope, state=state, reason=reason, until=until, by=by))
 
     def _on_rate_limited(self, event: RateLimited) -> None:
         """No new orders at a venue that throttles us; a ban also silences it (the session sends nothing)."""

@@ -152,10 +152,11 @@ class OrderAccepted(OrderEvent, frozen=True, tag=True, kw_only=True):
 
 
 class OrderRejected(OrderEvent, frozen=True, tag=True, kw_only=True):
-    """Proven not accepted."""
+    """Proven not accepted. `short`: for lack of balance, so the venue holds less than we thought."""
 
     code: str
     text: str
+    short: bool = False
 
 
 class OrderUncertain(OrderEvent, frozen=True, tag=True, kw_only=True):

@@ -4,8 +4,8 @@ DOWN -> RESOLVING: rules, fees and both private links are there; open orders are
 asked for. RESOLVING -> COUNTING: no order of ours is live at the venue and no commission is outstanding; the account is
 asked for. COUNTING -> READY: the snapshot, asked after the last fill and with still nothing in flight, agrees with the
 ledger, or the difference is named and booked as external. READY -> COUNTING: the venue reports another balance than the
-ledger's for `DIFFERS_NS` with nothing in flight. Losing a private link leads back to DOWN. While a venue is not READY
-nothing is opened on it; hedges and cancels go.
+ledger's for `DIFFERS_NS` with nothing in flight, or has refused an order for lack of balance. Losing a private link
+leads back to DOWN. While a venue is not READY nothing is opened on it; hedges and cancels go.
 """
 
 from __future__ import annotations
@@ -92,6 +92,13 @@ class Readiness:
     def known(self, venue: str) -> bool:
         """Whether an order could at least be made: a hedge may go by REST while a private link is down."""
         return self.venues[venue].instruments and self.venues[venue].fees
+
+    def doubt(self, venue: str) -> None:
+        """Something says that the account is not what we think: count it before anything is opened there."""
+        desk = self.venues[venue]
+        if desk.phase is Phase.READY:
+            desk.phase = Phase.COUNTING
+            desk.asked = 0
 
     # ---- events ----------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,9 @@ class ErrorRow(msgspec.Struct, frozen=True):
     action: str
 
 
+COUNT_AGAIN: Final = "balance too low: count the account again"
+"""What a row's `action` says where the venue holds less than we thought."""
+
 UNLISTED: Final = ErrorRow("", "", Fault.UNKNOWN, Fault.BACKOFF, "unlisted: query by client id, tell a person")
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
@@ -83,7 +86,8 @@ def order_outcome(
     if row.order in (Fault.UNKNOWN, Fault.GONE, Fault.BACKOFF):
         events.append(OrderUncertain(ts=ts, venue=venue, client_id=client_id, code=code, text=text))
     else:
-        events.append(OrderRejected(ts=ts, venue=venue, client_id=client_id, code=code, text=text))
+        short = row.action == COUNT_AGAIN
+        events.append(OrderRejected(ts=ts, venue=venue, client_id=client_id, code=code, text=text, short=short))
     return (*events, *worth_telling(row, venue=venue, channel=channel, code=code, text=text, ts=ts))
 
 

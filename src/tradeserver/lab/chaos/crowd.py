@@ -113,7 +113,7 @@ def setup() -> Setup:
     """A trader that goes on whatever happens: breakers off, a small pause between two arbitrages of a direction."""
     return Setup(
         symbols=tuple(SYMBOLS),
-        risk=RiskLimits(max_arbitrages=COUNT, max_open_orders=8 * COUNT, max_orders_per_s=10_000),
+        risk=RiskLimits(max_arbitrages=COUNT, max_open_orders=8 * COUNT),
         execution=ExecutionPolicy(cool_off_ms=20),
         breakers=BreakerLimits(one_sided_limit=0, crash_limit=0, max_exposure_quote_s=1e12),
     )
@@ -143,7 +143,7 @@ class Crowd:
         symbol = dice.choice(tuple(SYMBOLS))
         buy = dice.choice(("binance", "kucoin"))
         self._stage.gap(symbol, buy, dice.uniform(12.0, 45.0), int(dice.uniform(15, 80) * MS))
-        self._loop.time.at(self._loop.time.now + int(dice.expovariate(1 / 9.0) * MS), self._part)
+        self._loop.time.at(self._loop.time.now + int(dice.expovariate(1 / 14.0) * MS), self._part)
 
     def _spell(self) -> None:
         """A spell of faults, or a quiet one."""

@@ -208,7 +208,11 @@ class Trader:
     # ---- life ------------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:
-        """A start. The log of earlier runs is folded into the engine; the venues are asked for the rest."""
+        """A start. The log of earlier runs is folded into the engine; the venues are asked for the rest. One that runs
+        goes on running: the lock on its state directory keeps a second one out.
+        """
+        if self.alive:
+            return
         past = self.wal.recover()
         self.runs += 1
         probe = make_engine(self.setup, 0)

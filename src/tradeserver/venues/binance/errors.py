@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tradeserver.venues.errors import ErrorRow, ErrorTable, Fault
+from tradeserver.venues.errors import COUNT_AGAIN, ErrorRow, ErrorTable, Fault
 
 SYNC_CLOCK: Final = "sync clock"
 REFRESH_RULES: Final = "refresh rules"
@@ -69,6 +69,7 @@ ROWS: Final = (
     # refused for a reason that may be gone next time
     ErrorRow("-1013", "", _REFUSED, _BACKOFF, REFRESH_RULES),
     ErrorRow("-2010", "Duplicate order sent.", _UNKNOWN, _BACKOFF, "the earlier one is live: adopt it"),
+    ErrorRow("-2010", "insufficient balance", _REFUSED, _BACKOFF, COUNT_AGAIN),
     ErrorRow("-2010", "", _REFUSED, _BACKOFF, "refresh balances, drop the opportunity"),
     ErrorRow("-1010", "", _REFUSED, _BACKOFF, "the matching engine says no: read the text"),
     ErrorRow("-2021", "", _UNKNOWN, _BACKOFF, "cancelReplace half done (not used): query both"),

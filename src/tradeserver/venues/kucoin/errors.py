@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from tradeserver.venues.base import NO_ANSWER, NOT_SENT
-from tradeserver.venues.errors import ErrorRow, ErrorTable, Fault
+from tradeserver.venues.errors import COUNT_AGAIN, ErrorRow, ErrorTable, Fault
 
 CLOCK: Final = "400002"
 THROTTLED: Final = "429000"
@@ -68,9 +68,9 @@ TABLE: Final = ErrorTable(
         ("900001", "", _S, _X, "no such symbol"),
         # ---- funds and limits
         ("200003", "", _R, _B, "too many open orders"),
-        *((code, "", _R, _B, "balance too low") for code in ("200004", "230003", "210021", "300003", "600100")),
-        ("400100", "account.available.amount", _R, _B, "balance too low"),
-        ("400100", "alance insufficient", _R, _B, "balance too low"),
+        *((code, "", _R, _B, COUNT_AGAIN) for code in ("200004", "230003", "210021", "300003", "600100")),
+        ("400100", "account.available.amount", _R, _B, COUNT_AGAIN),
+        ("400100", "alance insufficient", _R, _B, COUNT_AGAIN),
         # ---- the order does not exist
         ("400100", "order_not_exist", _G, _G, "no such order, or over already: ask for its fills"),
         ("400100", "rder not exist", _G, _G, "no such order"),
