@@ -406,6 +406,43 @@ def test_old_segments_are_compressed_once_every_relay_is_past_them_and_are_still
         list(read(tmp_path, 5))
 
 
+SELDOM = WalSettings(reserve_bytes=0, preallocate=False, sync_ms=3_600_000)
+"""The disk is slow: nothing is synced before the end."""
+
+
+def rolled(directory: Path, segments: int) -> FileWal:
+    """A log of several segments of two records each, none of them synced but for its first moment."""
+    wal, _ = opened(directory, SELDOM)
+    for n in range(segments):
+        write(wal, 2 * n + 1, 2 * n + 2)
+        if n < segments - 1:
+            assert wal.roll(checkpoint(ts=5, number=2 * n + 3))
+    return wal
+
+
+def test_a_segment_that_waits_for_the_disk_is_not_compressed(tmp_path: Path) -> None:
+    """Its header does not say yet how far it is synced: packed like that, no relay would ever get past it."""
+    wal = rolled(tmp_path, 5)
+    keep_house(tmp_path, 0, (), 0.0)
+    assert [path.suffix for path in list_segments(tmp_path)] == [".log"] * 5
+    wal.close()
+    keep_house(tmp_path, 0, (), 0.0)
+    assert [path.suffix for path in list_segments(tmp_path)] == [".gz"] * 3 + [".log"] * 2
+    assert [seq for seq, _ in Tail(tmp_path).poll()] == list(range(1, 11))
+
+
+def test_a_relay_gets_past_segments_that_kill_dash_nine_left_unsynced(tmp_path: Path) -> None:
+    wal = rolled(tmp_path / "log", 4)
+    shutil.copytree(tmp_path / "log", tmp_path / "killed")  # what the kernel has when the process is gone
+    wal.close()
+    assert Tail(tmp_path / "killed").poll() == [], "nothing is synced"
+    wal, found = opened(tmp_path / "killed")
+    assert [seq for seq, _ in found] == [6, 7, 8]
+    write(wal, 9)
+    wal.close()
+    assert [seq for seq, _ in Tail(tmp_path / "killed").poll()] == list(range(1, 10))
+
+
 def test_damage_in_a_sealed_segment_is_not_an_end(tmp_path: Path) -> None:
     wal, _ = opened(tmp_path)
     write(wal, 1, 2, 3)

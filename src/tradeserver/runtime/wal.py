@@ -29,6 +29,7 @@ from tradeserver.core.records import Checkpoint, Record
 from tradeserver.runtime.frames import encode_frame, encode_header, encode_slot, slot_position
 from tradeserver.runtime.wal_files import (
     first_seq_of,
+    is_sealed,
     list_segments,
     recover,
     segment_path,
@@ -348,11 +349,13 @@ def _keep_reserve(directory: Path, settings: WalSettings, free: int) -> list[str
 
 
 def keep_house(directory: Path, keep_days: int, positions: Sequence[int], now_s: float) -> None:
-    """Compress old segments, delete very old ones; none that a relay still needs, never the newest two."""
+    """Compress old segments, delete very old ones; none that a relay still needs or the disk does not have yet."""
     segments = list_segments(directory)
     done = min(positions, default=None)
     for path, following in zip(segments[:-2], segments[1:], strict=False):  # noqa: RUF007  # all but the newest two
         if done is not None and done < first_seq_of(following) - 1:
+            return
+        if not is_sealed(path):
             return
         if keep_days and path.stat().st_mtime < now_s - keep_days * 86_400:
             path.unlink()

@@ -105,7 +105,9 @@ def _frames(data: bytes, header: Header) -> Iterator[Frame]:
 def recover(directory: Path) -> Recovered:
     """Repair the newest segment and read it. Raises WalDamagedError."""
     found = Recovered()
-    for path in reversed(list_segments(directory)):
+    segments = list_segments(directory)
+    while segments:
+        path = segments.pop()
         data = load(path)
         try:
             header = decode_header(data)
@@ -115,17 +117,46 @@ def recover(directory: Path) -> Recovered:
             found.repairs.append(_set_aside(path))
             continue
         if _usable(path, data, header, found):
+            found.repairs.extend(_seal_before(segments, header))
             break
         found.repairs.append(_set_aside(path))
     return found
 
 
-def _usable(path: Path, data: bytes, header: Header, found: Recovered) -> bool:
-    """Fill `found` from this segment and cut its torn tail. False: it has no whole checkpoint."""
-    end = HEADER_SIZE
-    seq, chain = header.first_seq - 1, header.chain
+def is_sealed(path: Path) -> bool:
+    """Whether all of it is synced and says so; a reader of what is synced gets to its end."""
+    if path.suffix == ".gz":
+        return True
+    with path.open("rb") as file:
+        return decode_header(file.read(HEADER_SIZE)).synced == path.stat().st_size
+
+
+def _seal_before(segments: list[Path], following: Header) -> Iterator[str]:
+    """Segments that a killed process had rolled and not yet synced: whole ones are sealed, others named."""
+    for path in reversed(segments):
+        if is_sealed(path):
+            return  # they are sealed in order: so is everything before
+        data = load(path)
+        header = decode_header(data)
+        end, seq, chain = _end(data, header)
+        if (seq + 1, chain) != (following.first_seq, following.chain):
+            yield f"{path.name} breaks off after record {seq}: the rest did not reach the disk before the power went"
+            return
+        _seal(path, end)
+        following = header
+
+
+def _end(data: bytes, header: Header) -> tuple[int, int, bytes]:
+    """(position, sequence number, chain) after the last whole frame."""
+    end, seq, chain = HEADER_SIZE, header.first_seq - 1, header.chain
     for frame in _frames(data, header):
         seq, chain, end = frame.seq, frame.chain, frame.end
+    return end, seq, chain
+
+
+def _usable(path: Path, data: bytes, header: Header, found: Recovered) -> bool:
+    """Fill `found` from this segment and cut its torn tail. False: it has no whole checkpoint."""
+    end, seq, chain = _end(data, header)
     if end < header.synced:
         expected = seq if end == HEADER_SIZE else seq + 1
         raise _refuse(path, str(decode_frame(data, end, expected, chain)), end, header.synced)
