@@ -29,7 +29,7 @@ demo: $(VENV)/run.stamp ## the whole daemon against a simulated Binance and KuCo
 
 test: $(VENV)/dev.stamp ## all tests
 	$(BIN)/python -m pytest -m "not system" -n auto $(ARGS)
-	$(BIN)/python -m pytest -m system -p no:randomly $(ARGS)
+	$(BIN)/python -m pytest -m system -p no:randomly -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.stamp ## lint, types, import contracts
 	$(BIN)/ruff check .
