@@ -443,6 +443,22 @@ def test_a_relay_gets_past_segments_that_kill_dash_nine_left_unsynced(tmp_path: 
     assert [seq for seq, _ in Tail(tmp_path / "killed").poll()] == list(range(1, 10))
 
 
+def test_an_older_segment_that_the_power_took_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    wal = rolled(tmp_path / "log", 3)
+    shutil.copytree(tmp_path / "log", tmp_path / "torn")
+    shutil.copytree(tmp_path / "log", tmp_path / "blank")
+    wal.close()
+    for name, keep, said in (("torn", -5, "breaks off after record 3"), ("blank", 0, "the header was never written")):
+        middle = list_segments(tmp_path / name)[1]
+        middle.write_bytes(middle.read_bytes()[:keep])
+        wal, found = opened(tmp_path / name)
+        assert [seq for seq, _ in found] == [4, 5, 6]
+        assert [text for text in wal.repairs if said in text]
+        keep_house(tmp_path / name, 0, (), 0.0)
+        assert [path.suffix for path in list_segments(tmp_path / name)[:2]] == [".log", ".log"]
+        wal.close()
+
+
 def test_damage_in_a_sealed_segment_is_not_an_end(tmp_path: Path) -> None:
     wal, _ = opened(tmp_path)
     write(wal, 1, 2, 3)

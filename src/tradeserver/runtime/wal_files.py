@@ -128,7 +128,11 @@ def is_sealed(path: Path) -> bool:
     if path.suffix == ".gz":
         return True
     with path.open("rb") as file:
-        return decode_header(file.read(HEADER_SIZE)).synced == path.stat().st_size
+        head = file.read(HEADER_SIZE)
+    try:
+        return decode_header(head).synced == path.stat().st_size
+    except BadHeaderError:
+        return False
 
 
 def _seal_before(segments: list[Path], following: Header) -> Iterator[str]:
@@ -137,7 +141,11 @@ def _seal_before(segments: list[Path], following: Header) -> Iterator[str]:
         if is_sealed(path):
             return  # they are sealed in order: so is everything before
         data = load(path)
-        header = decode_header(data)
+        try:
+            header = decode_header(data)
+        except BadHeaderError as error:
+            yield f"{path.name} cannot be read any more: {error}"
+            return
         end, seq, chain = _end(data, header)
         if (seq + 1, chain) != (following.first_seq, following.chain):
             yield f"{path.name} breaks off after record {seq}: the rest did not reach the disk before the power went"
