@@ -164,9 +164,9 @@ def test_the_clock_is_measured_again_after_a_clock_error_but_not_in_a_storm() ->
     talk.settle_clock()
     talk.encode(QueryOpenOrders(venue="binance"))
     talk.answer("/api/v3/openOrders", {"code": -1021, "msg": "Timestamp ... outside of the recvWindow."}, 400)
-    talk.tick(9 * SECOND)
+    talk.tick(900 * MS)
     assert talk.requests == []
-    talk.tick(SECOND)
+    talk.tick(100 * MS)
     assert [request.label for request in talk.requests] == ["GET /api/v3/time"]
 
 

@@ -129,7 +129,10 @@ class BinanceCodec:
     def receive(self, channel: str, data: bytes, ts: int) -> Sequence[Event]:
         """One text frame. Raises WireError."""
         if channel == MARKET:
-            return self.market.receive(data, ts)
+            events = self.market.receive(data, ts)
+            if self._clock.implausible(events, ts):
+                self._setup.check_clock()
+            return events
         return self._links().receive(channel, data, ts)
 
     def receive_http(
@@ -168,6 +171,8 @@ class BinanceCodec:
                 return "symbol's rules unknown"
             if command.opening and not self._private_up(ORDERS):
                 return "orders link down"
+            if command.opening and self._clock.doubted:
+                return "venue clock in doubt"
             safety = not command.opening
             return (
                 budget.refusal("weight", 1, now, safety=True)  # a success weighs nothing, but a throttle is a throttle

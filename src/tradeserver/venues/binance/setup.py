@@ -27,6 +27,8 @@ from tradeserver.wire.binance import Commission, ExchangeInfo, ServerTime
 _SECOND: Final = 1_000_000_000
 _MOST_WEIGHT: Final = 20  # of the requests made here
 _HURRY_NS: Final = 10 * _SECOND
+_CLOCK_HURRY_NS: Final = _SECOND
+_HALTED_S: Final = 30  # between two readings of the rules while one of our symbols may not be traded
 _PAUSES_NS: Final = tuple(s * _SECOND for s in (1, 2, 5, 10, 30))
 
 _TIME: Final = msgspec.json.Decoder(ServerTime)
@@ -45,10 +47,10 @@ class _Task(msgspec.Struct):
     def done(self, ts: int, pause_s: int) -> None:
         self.due, self.busy, self.failures, self.last = ts + pause_s * _SECOND, False, 0, ts
 
-    def hurry(self) -> None:
-        """Wanted sooner than planned, but not more often than `_HURRY_NS`."""
+    def hurry(self, pause_ns: int = _HURRY_NS) -> None:
+        """Wanted sooner than planned, but not sooner after the last time than this."""
         if self.failures == 0:
-            self.due = min(self.due, self.last + _HURRY_NS)
+            self.due = min(self.due, self.last + pause_ns)
 
     def failed(self, ts: int) -> None:
         self.due, self.busy = ts + _PAUSES_NS[min(self.failures, len(_PAUSES_NS) - 1)], False
@@ -102,7 +104,12 @@ class Setup:
         self._rules.hurry()
 
     def sync_clock(self) -> None:
-        """The venue found our stamp too old or too new: measure again soon."""
+        """The venue found our stamp too old or too new: measure again at once."""
+        self.clock.doubted = True
+        self._time.hurry(_CLOCK_HURRY_NS)
+
+    def check_clock(self) -> None:
+        """Market data look as if a clock had jumped: measure again soon."""
         self._time.hurry()
 
     # ---- rules ----
@@ -141,7 +148,8 @@ class Setup:
         self.instruments = {each.symbol: each for each in known}
         self._fee_tasks = {each.symbol: self._fee_tasks.get(each.symbol, _Task()) for each in known}
         self.rules_known = True
-        self._rules.done(ts, self._settings.rules_refresh_s)
+        halted = any(not each.tradable for each in known)
+        self._rules.done(ts, _HALTED_S if halted else self._settings.rules_refresh_s)
         return events
 
     def _rules_failed(self, failure: Failure, ts: int) -> Sequence[Event]:

@@ -142,7 +142,10 @@ class KucoinCodec:
         """One text frame. Raises WireError."""
         self._now = ts
         if channel == market.CHANNEL:
-            return self.market.receive(data, ts)
+            events = self.market.receive(data, ts)
+            if self._rest.clock.implausible(events, ts):
+                self._upkeep.check_clock(ts)
+            return events
         if channel == orders.CHANNEL:
             return self._orders.receive(data, ts)
         return self._user.receive(data, ts)
@@ -199,6 +202,8 @@ class KucoinCodec:
         """Why no opening order may go. It also needs REST, by which it would be asked for in doubt."""
         if not by_socket:
             return "orders link down"
+        if self._rest.clock.doubted:
+            return "venue clock in doubt"
         if not self._user.link.up:
             return "user link down"
         return self._rest.refusal(kucoin.ORDER_PLACE, self._now)

@@ -199,7 +199,7 @@ class OrderEntry:
         if greeting.code:
             row = TABLE.lookup(greeting.code, greeting.msg)
             if greeting.code == CLOCK:
-                self._rest.clock_doubted = True
+                self._rest.doubt_clock()
             return self._fail(
                 ts, "AUTH" if row.read is Fault.AUTH else greeting.code, f"{greeting.code} {greeting.msg}"
             )
@@ -262,7 +262,7 @@ class OrderEntry:
         """Rejected or uncertain, and what else the code says."""
         row, ts = failure.row, failure.ts
         if failure.code == CLOCK:
-            self._rest.clock_doubted = True
+            self._rest.doubt_clock()
         events = [
             *order_outcome(
                 row, venue=VENUE, channel=CHANNEL, client_id=client_id, code=failure.code, text=failure.text, ts=ts

@@ -103,13 +103,17 @@ class Rest:
         self.outgoing: list[Outgoing] = []
         self.clock = ClockSampler(VENUE)
         self.budget = RateBudget(VENUE, settings.spare_share)
-        self.clock_doubted = False  # the venue refused a stamp of ours
+        self.clock_doubted = False  # the venue refused a stamp of ours, and nobody has asked for the time yet
         self.rules_doubted: set[str] = set()  # symbols of ours whose rules or status an order's refusal puts in doubt
         self.paused_until = 0  # blocked in front of the gateway: nothing by REST before that
         self._asked: dict[int, _Asked] = {}
         self._last_id = 0
         for pool, limit in POOLS.items():
             self.budget.limit(pool, limit, POOL_NS)
+
+    def doubt_clock(self) -> None:
+        """The venue refused a stamp of ours: its clock is to be measured anew."""
+        self.clock_doubted = self.clock.doubted = True
 
     def venue_ms(self, ts: int) -> int:
         """Our `ts` as milliseconds of the venue's clock."""
@@ -186,7 +190,7 @@ class Rest:
             text = f"{asked.endpoint.method} {asked.endpoint.path}: {code} {text}"
             events.append(VenueFault(ts=ts, venue=VENUE, channel="rest", code=fault, text=text))
         if code == CLOCK:
-            self.clock_doubted = True
+            self.doubt_clock()
         limited = self._throttled(asked.endpoint.pool, code, text, headers, left, ts)
         if limited is not None:
             events.append(limited)

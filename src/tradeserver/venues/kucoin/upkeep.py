@@ -33,6 +33,8 @@ STATUS_NS: Final = 60 * SECOND
 FEES_NS: Final = 3_600 * SECOND
 DOUBT_NS: Final = 5 * SECOND
 """Doubts make a chore due no sooner than this after the last time."""
+CLOCK_DOUBT_NS: Final = SECOND
+CLOCK_CHECK_NS: Final = 10 * SECOND
 
 _ROWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _ROW: Final = msgspec.json.Decoder(wire.SymbolRow[str])
@@ -70,9 +72,9 @@ class Chore:
         self._next = ts + PAUSES_NS[min(self._failures, len(PAUSES_NS) - 1)]
         self._failures += 1
 
-    def doubt(self, ts: int) -> None:
+    def doubt(self, ts: int, pause_ns: int = DOUBT_NS) -> None:
         """Somebody does not believe the last answer."""
-        self._next = min(self._next, max(ts, self._last + DOUBT_NS))
+        self._next = min(self._next, max(ts, self._last + pause_ns))
 
 
 class Upkeep:
@@ -95,7 +97,7 @@ class Upkeep:
         """Ask what is due."""
         if self._rest.clock_doubted:
             self._rest.clock_doubted = False
-            self._clock.doubt(ts)
+            self._clock.doubt(ts, CLOCK_DOUBT_NS)
         if self._rest.rules_doubted:
             self._rules.doubt(ts)
         if self._clock.due(ts) and not self._rest.refusal(kucoin.TIMESTAMP, ts):
@@ -117,6 +119,10 @@ class Upkeep:
         return ()
 
     # ---- clock ----
+
+    def check_clock(self, ts: int) -> None:
+        """Market data look as if a clock had jumped: measure again soon."""
+        self._clock.doubt(ts, CLOCK_CHECK_NS)
 
     def _ask_time(self, ts: int) -> None:
         self._rest.send(kucoin.TIMESTAMP, ts, _TIME, self._time_answered, partial(self._give_up, self._clock))
