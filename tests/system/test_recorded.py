@@ -11,7 +11,7 @@ from tradeserver.lab.acceptance.spread import check, describe, episodes, real_ar
 pytestmark = pytest.mark.system
 
 SKIP_S, SECONDS = 212.0, 41.0
-"""The liveliest part of the recordings, with a few quiet seconds before it: nothing is opened before the guard is up."""
+"""The liveliest part of the recordings, and a few quiet seconds before it: the guard comes up first."""
 IN_BAND = 20
 
 
