@@ -47,14 +47,15 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=4.0, help="length of a paced block")
     options.add_argument("--messages", type=int, default=100_000, help="of a flood")
     options.add_argument("--memory-messages", type=int, default=1_000_000)
+    options.add_argument("--nice", type=int, default=0, help="of daemon, floor and peer; below 0 needs privileges")
     options.add_argument("--only", nargs="*", default=[], help="latency throughput memory symbols books")
     options.add_argument("--json", type=Path, default=Path("build/bench.json"))
     chosen = options.parse_args()
     console = Console(width=170 if not sys.stdout.isatty() else None)
-    about = machine()
+    about = machine() | {"nice": chosen.nice}
     console.print(f"{about}; two processes share {len(CORES)} cores with whatever else runs on this host")
     folder = Path(tempfile.mkdtemp(prefix="tradeserver-bench-"))
-    bench = Bench(folder, chosen.seconds, lambda text: console.print(f"  {text}", style="dim"))
+    bench = Bench(folder, chosen.seconds, chosen.nice, lambda text: console.print(f"  {text}", style="dim"))
 
     def wanted(name: str) -> bool:
         return not chosen.only or name in chosen.only
@@ -82,12 +83,12 @@ def _measure(
 ) -> None:
     pem = folder / "server.pem"
     write_pem(pem)
-    one, several, many = Peer(folder, 1, pem=pem), None, None
+    one, several, many = Peer(folder, 1, pem=pem, nice=chosen.nice), None, None
     try:
         if wanted("throughput"):
-            several = Peer(folder, 41)
+            several = Peer(folder, 41, nice=chosen.nice)
         if wanted("symbols"):
-            many = Peer(folder, 300)
+            many = Peer(folder, 300, nice=chosen.nice)
         for number in range(chosen.rounds):
             console.print(f"round {number + 1} of {chosen.rounds}")
             if wanted("latency"):

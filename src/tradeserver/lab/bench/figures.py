@@ -23,8 +23,9 @@ WARM = 4_000
 class Bench:
     """One sitting in `folder`. `seconds` is the length of a paced block."""
 
-    def __init__(self, folder: Path, seconds: float, say: Say) -> None:
+    def __init__(self, folder: Path, seconds: float, nice: int, say: Say) -> None:
         self.folder = folder
+        self.nice = nice
         self.seconds = seconds
         self.say = say
         self.figures: Figures = {}
@@ -43,7 +44,7 @@ class Bench:
     def trader(self, peer: Peer, **options: Any) -> Trader:
         """A fresh daemon with a state of its own."""
         self._traders += 1
-        return Trader(self.folder / f"trader-{self._traders}", peer, self._nats_port, **options)
+        return Trader(self.folder / f"trader-{self._traders}", peer, self._nats_port, nice=self.nice, **options)
 
     def forget(self, trader: Trader) -> None:
         """Its state is large."""
@@ -65,7 +66,7 @@ class Bench:
         wire = self._wire(fast, "wire_to_wire_us.5k")
         self._wire(slow, "wire_to_wire_us.2k")
 
-        floor = Floor(peer, self.folder)
+        floor = Floor(peer, self.folder, nice=self.nice)
         self._paced(peer, 5_000, 0.5)
         bare = self._wire(self._paced(peer, 5_000), "floor_us.5k")
         floor.stop()
@@ -148,7 +149,7 @@ class Bench:
 
     def memory(self, folder: Path, messages: int) -> None:
         """Resident memory at the start and with 40 books; growth over a flood."""
-        peer = Peer(folder, 20)
+        peer = Peer(folder, 20, nice=self.nice)
         trader = self.trader(peer)
         self.add("rss_mb.start", trader.start_mb)
         peer.do("paced", rate=4_000, count=2 * WARM)
