@@ -31,10 +31,7 @@ class ClockSampler:
         self._samples: list[tuple[int, int]] = []  # (round trip, offset)
 
     def implausible(self, events: Sequence[Event], ts: int) -> bool:
-        """Whether fresh market data bear stamps that the measured offset cannot explain.
-
-        A clock may have jumped, or the connection is late; to measure costs little.
-        """
+        """Whether fresh market data bear stamps that the measured offset cannot explain: a clock may have jumped."""
         if not events or not self.known:
             return False
         stamp: int = getattr(events[0], "venue_ts", 0)

@@ -56,6 +56,9 @@ ORDERS: Final = "orders"
 CONFIRM_NS: Final = 10_000_000_000
 """Log-on and subscription are confirmed within this time, or the connection is closed."""
 
+LOGON_WEIGHT: Final = 2
+"""Of a log-on, a subscription, or the question for the time (web-socket-api.md)."""
+
 MAX_ASKED: Final = 512
 """Requests remembered at a time."""
 
@@ -88,6 +91,7 @@ class Link(msgspec.Struct):
     channel: str
     open: bool = False
     up: bool = False
+    waiting: bool = False  # with its log-on, for the venue throttles us
     opened_ts: int = 0
 
 
@@ -130,14 +134,23 @@ class PrivateLinks:
     def opened(self, channel: str, ts: int) -> Sequence[Event]:
         """The handshake is done: log on."""
         link = self._links[channel]
-        link.open, link.up, link.opened_ts = True, False, ts
+        link.open, link.up = True, False
+        self._log_on(link, ts)
+        return _NOTHING
+
+    def _log_on(self, link: Link, ts: int) -> None:
+        """Now, or as soon as the venue listens: every log-on that it refuses with 429 leads towards a ban."""
+        channel = link.channel
+        link.waiting = bool(self._budget.refusal("weight", LOGON_WEIGHT, ts, safety=True))
+        if link.waiting:
+            return
+        link.opened_ts = ts
         if isinstance(self._signer, Ed25519Signer):
             self._ask(channel, "session.logon", self._signed({}, ts), self._logged_on(channel))
         elif channel == USER:
             self._ask(channel, "userDataStream.subscribe.signature", self._signed({}, ts), self._confirmed(channel))
         else:
             self._ask(channel, "time", {}, self._confirmed(channel))
-        return _NOTHING
 
     def closed(self, channel: str, reason: str, ts: int) -> Sequence[Event]:
         """The connection is gone, or never was; nothing that was asked on it will be answered."""
@@ -156,7 +169,11 @@ class PrivateLinks:
     def tick(self, ts: int) -> None:
         """Log-ons that nobody confirms."""
         for link in self._links.values():
-            if link.open and not link.up and ts - link.opened_ts > CONFIRM_NS:
+            if not link.open or link.up:
+                continue
+            if link.waiting:
+                self._log_on(link, ts)
+            elif ts - link.opened_ts > CONFIRM_NS:
                 self._reset(link, "log-on not confirmed")
 
     def _reset(self, link: Link, reason: str) -> None:
@@ -167,7 +184,7 @@ class PrivateLinks:
         def answered(answer: WsAnswer[Raw], ts: int) -> Sequence[Event]:
             """`{"id":1,"status":200,"result":{"apiKey":"...","authorizedSince":1700000000000,...}}`."""
             if answer.error is not UNSET:
-                return self._refused(channel, answer.error, ts)
+                return self._refused(channel, answer.status, answer.error, ts)
             if channel == USER:
                 self._ask(channel, "userDataStream.subscribe", {}, self._confirmed(channel))
                 return _NOTHING
@@ -179,7 +196,7 @@ class PrivateLinks:
         def answered(answer: WsAnswer[Raw], ts: int) -> Sequence[Event]:
             """`{"id":2,"status":200,"result":{"subscriptionId":0}}`; -2035: it is subscribed already."""
             if answer.error is not UNSET and answer.error.code != -2035:
-                return self._refused(channel, answer.error, ts)
+                return self._refused(channel, answer.status, answer.error, ts)
             return self._link_up(channel, ts)
 
         return answered
@@ -191,7 +208,11 @@ class PrivateLinks:
         link.up = True
         return (LinkUp(ts=ts, venue=VENUE, channel=channel),)
 
-    def _refused(self, channel: str, error: ErrorBody, ts: int) -> Sequence[Event]:
+    def _refused(self, channel: str, status: int, error: ErrorBody, ts: int) -> Sequence[Event]:
+        """A log-on: a key that is not accepted, or not now (then it waits; the budget knows until when)."""
+        if status in (418, 429):
+            self._links[channel].waiting = True
+            return _NOTHING
         row = row_of(400, str(error.code), error.msg)
         code = AUTH_CODE if row.read is Fault.AUTH else "LOGON_REFUSED"
         self._reset(self._links[channel], f"log-on refused: {error.code}")
@@ -327,7 +348,7 @@ class PrivateLinks:
             events += self._throttled(answer.status, error, ts)
             self._on_error(row)
         if not isinstance(answer.id, int):  # null: the venue speaks by itself, for example of a revoked key
-            return (*events, *self._refused(channel, error, ts)) if error is not UNSET else events
+            return (*events, *self._refused(channel, answer.status, error, ts)) if error is not UNSET else events
         _, answered = self._asked.pop(answer.id, ("", None))
         if answered is None:
             text = f"answer to request {answer.id}, which was not made on this connection"
