@@ -37,8 +37,8 @@ from tradeserver.core.types import ZERO, Charged, Fees, Side
 
 ASK_AFTER_NS: Final = (200_000_000, 300_000_000, 500_000_000, 1_000_000_000, 3_000_000_000, 5_000_000_000)
 """Pauses before the first question and between the next: 0.2, 0.5, 1, 2 and 5 s after the doubt, then every 5 s."""
-PAGED_AFTER: Final = 10
-"""Questions without an end."""
+PAGED_AFTER: Final = 8
+"""Questions without an end: some 20 s."""
 ABSENCES_NEEDED: Final = 2
 SECOND_NS: Final = 1_000_000_000
 
@@ -408,7 +408,9 @@ class Fates:
             self._desk.alert(
                 Severity.CRITICAL,
                 "ORDER_UNRESOLVED",
-                f"Order {submitted.client_id} at {submitted.venue} is {what} after {PAGED_AFTER} questions.",
+                f"Order {submitted.client_id} of arbitrage {submitted.arbitrage} at {submitted.venue} is {what} after "
+                f"{PAGED_AFTER} questions: it may {submitted.side.value} up to {order.open_quantity:f} "
+                f"{submitted.symbol.partition('/')[0]}. It is asked for until it is known; look it up at the venue.",
             )
 
     def _ask_fills(self, order: Order) -> None:

@@ -134,6 +134,7 @@ class Crowd:
         """No more of either."""
         self._over = True
         self._loop.world.faults.clear()
+        self._loop.trader.wal.boundary = None
 
     def _part(self) -> None:
         """One more gap, somewhere."""

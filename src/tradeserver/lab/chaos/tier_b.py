@@ -165,6 +165,7 @@ ROW_15: Final = Row(
                     f"drop {venue}.orders for=3s",
                     f"drop {venue}.user for=3s",
                 ),
+                ends=("flat", "unresolved"),  # KuCoin's wall is left alone for 30 s; then the order is asked for
                 must=(OPENED, DOUBTED, alerted("VENUE_")),
             )
             for venue in BOTH
@@ -186,6 +187,7 @@ ROW_15: Final = Row(
                     f"disconnect {venue}.orders at=104ms",
                 ),
                 gaps=(Gap(buy=venue),),
+                ends=("flat", "unresolved"),
                 must=(OPENED,),
             )
             for venue in BOTH
