@@ -31,7 +31,7 @@ from tradeserver.services import layout
 from tradeserver.simulator.config import default_config
 
 SEEDS = (1, 2, 3)
-SECONDS = 25
+SECONDS = 40
 Totals = Mapping[tuple[str, str], Decimal]
 
 
