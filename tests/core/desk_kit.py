@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from tradeserver.core.breaker import BreakerLimits
-from tradeserver.core.commands import Command, QueryOpenOrders, RequestAccount, SubmitOrder
+from tradeserver.core.commands import Command, QueryOpenOrders, QueryOrders, RequestAccount, SubmitOrder
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import (
     AccountSnapshot,
@@ -22,6 +22,7 @@ from tradeserver.core.events import (
     OrderAccepted,
     OrderClosed,
     OrderFilled,
+    OrdersListed,
     RunBegan,
     Tick,
 )
@@ -102,12 +103,13 @@ class Kit:
         for venue in VENUES:
             self.connect(venue)
 
-    def connect(self, venue: str) -> None:
+    def connect(self, venue: str, answer: bool = True) -> None:
         self.feed(InstrumentsLoaded(ts=self.ts, venue=venue, instruments=(instrument(venue),)))
         self.feed(FeesLoaded(ts=self.ts, venue=venue, fees={SYMBOL: self.fees[venue]}))
         for channel in ("market", "user", "orders"):
             self.feed(LinkUp(ts=self.ts, venue=venue, channel=channel))
-        self.answer()
+        if answer:
+            self.answer()
 
     def answer(self) -> None:
         """Answer what the reconciling path asks, until it asks no more."""
@@ -116,6 +118,11 @@ class Kit:
             for command in waiting:
                 if isinstance(command, QueryOpenOrders):
                     self.feed(OpenOrdersListed(ts=self.ts, venue=command.venue, orders=(), asked_ts=self.ts))
+                elif isinstance(command, QueryOrders):
+                    listed = OrdersListed(
+                        ts=self.ts, venue=command.venue, symbol=command.symbol, orders=(), asked_ts=self.ts
+                    )
+                    self.feed(listed)
                 elif isinstance(command, RequestAccount):
                     balances = {a: Balance(t, D(0)) for a, t in self.balances[command.venue].items()}
                     self.feed(AccountSnapshot(ts=self.ts, venue=command.venue, balances=balances, asked_ts=self.ts))

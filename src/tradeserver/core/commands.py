@@ -72,6 +72,14 @@ class QueryOpenOrders(Command, frozen=True, tag=True, kw_only=True):
     """Everything open at the venue on the configured symbols. Answered by `OpenOrdersListed` or `QueryFailed`."""
 
 
+class QueryOrders(Command, frozen=True, tag=True, kw_only=True):
+    """Every order of the account on one symbol since `since` (ns, ours), open or over. Answered by `OrdersListed` or
+    `QueryFailed`."""
+
+    symbol: str
+    since: int
+
+
 class RequestAccount(Command, frozen=True, tag=True, kw_only=True):
     """Answered by `AccountSnapshot` or `QueryFailed`."""
 
@@ -104,6 +112,7 @@ AnyCommand = (
     | QueryOrder
     | QueryFills
     | QueryOpenOrders
+    | QueryOrders
     | RequestAccount
     | RequestSnapshot
     | ArmDeadMan

@@ -103,6 +103,10 @@ class Desk:
         if change is not None:
             change(record)
 
+    def knows(self, arbitrage: int) -> bool:
+        """Whether it is open, or closed and remembered."""
+        return arbitrage in self.arbitrages or arbitrage in self._closed
+
     # ---- changes, by record ----------------------------------------------------------------------------------------
 
     def note_start(self, record: Record) -> None:
@@ -125,6 +129,7 @@ class Desk:
     def _submitted(self, record: OrderSubmitted) -> None:
         order = self.orders.apply_submitted(record)
         self.ledger.hold(order)
+        self._reopen(record.arbitrage)  # only an order that the log had lost can be of a closed one
         arbitrage = self.arbitrages.get(record.arbitrage)
         if arbitrage is not None:
             arbitrage.add(order)

@@ -34,6 +34,7 @@ from tradeserver.core.events import (
     OrderClosed,
     OrderFilled,
     OrderRejected,
+    OrdersListed,
     OrdersSent,
     OrderStatus,
     OrderUncertain,
@@ -51,6 +52,7 @@ from tradeserver.core.fates import Fates
 from tradeserver.core.ids import ClientIds
 from tradeserver.core.intents import Sighting, Strategy, View
 from tradeserver.core.killswitch import KILL, KillSwitch, VenueSafety
+from tradeserver.core.lookback import LookBack
 from tradeserver.core.market import Market, MarketLimits, SymbolMarket
 from tradeserver.core.operator import GUARD, STOPPING, OperatorDesk
 from tradeserver.core.records import (
@@ -103,6 +105,9 @@ class Engine:
         breakers = breakers or BreakerLimits()
         self.execution = Execution(self.desk, risk, execution, self.readiness, Breakers(self.desk, breakers))
         self.vitals = VitalSigns(self.desk, self.readiness)
+        late_ns = execution.unknown_bound_ms * MS
+        self.lookback = LookBack(self.desk, self.fates, self.readiness, self.venues, self.symbols, late_ns)
+        self._last_record = 0  # of earlier runs
         safety = safety or {}
         self.kills = KillSwitch(self.desk, self.readiness, self.symbols, safety)
         timeouts = {venue: each.dead_man_s for venue, each in safety.items()}
@@ -139,6 +144,7 @@ class Engine:
             FeesLoaded: self.readiness.on_fees,
             AccountSnapshot: self.readiness.on_account,
             BalanceChanged: self._on_balance,
+            OrdersListed: self.lookback.on_listed,
             OpenOrdersListed: self._on_open_orders,
             DeadManSet: self.dead_man.on_set,
             KillVerified: self.kills.on_verified,
@@ -176,6 +182,7 @@ class Engine:
     def apply(self, record: Record) -> None:
         """Recovery: the record happened in an earlier run."""
         self.desk.apply(record)
+        self._last_record = max(self._last_record, record.ts)
 
     def checkpoint(self, ts: int) -> Checkpoint:
         return self.desk.checkpoint(ts)
@@ -222,6 +229,7 @@ class Engine:
 
     def _on_began(self, event: RunBegan) -> None:
         desk = self.desk
+        crashed = desk.running
         desk.keep(
             RunStarted(
                 ts=desk.ts,
@@ -250,6 +258,8 @@ class Engine:
             )
         self._count_crashes()
         self.fates.doubt_all("restart")
+        if crashed:
+            self.lookback.begin(self._last_record)
         self.kills.on_began()
 
     def _count_crashes(self) -> None:
@@ -283,6 +293,7 @@ class Engine:
             if isinstance(record, BookChanged) and record.trust == Trust.CROSSED.value:
                 self._distrust(self.market.symbols[record.venue, record.symbol])
         self.fates.ask_due()
+        self.lookback.advance()
         for number in desk.arbitrages:
             self.fates.touched[number] = None
         self._settle()
@@ -434,6 +445,8 @@ class Engine:
             self.execution.next_deadline(),
             self.kills.next_deadline(),
             self.dead_man.next_deadline(),
+            self.lookback.next_deadline(),
+            self.readiness.hold_until,
             self._halt_at,
         )
         return min((d for d in deadlines if d), default=0)

@@ -234,7 +234,7 @@ class FillsListed(OrderEvent, frozen=True, tag=True, kw_only=True):
 
 
 class OpenOrder(msgspec.Struct, frozen=True):
-    """One resting order as the venue lists it."""
+    """One order as the venue lists it; `ending` None: it is open."""
 
     symbol: str
     client_id: str
@@ -243,11 +243,20 @@ class OpenOrder(msgspec.Struct, frozen=True):
     price: Decimal
     quantity: Decimal
     executed: Decimal
+    ending: Ending | None = None
 
 
 class OpenOrdersListed(VenueEvent, frozen=True, tag=True, kw_only=True):
     """The answer to a `QueryOpenOrders`: everything open on the configured symbols, ours or not."""
 
+    orders: tuple[OpenOrder, ...]
+    asked_ts: int
+
+
+class OrdersListed(VenueEvent, frozen=True, tag=True, kw_only=True):
+    """The answer to a `QueryOrders`: every order of that symbol since then, open or over, ours or not."""
+
+    symbol: str
     orders: tuple[OpenOrder, ...]
     asked_ts: int
 
@@ -406,6 +415,7 @@ AnyEvent = (
     | OrderStatus
     | FillsListed
     | OpenOrdersListed
+    | OrdersListed
     | QueryFailed
     | DeadManSet
     | LinkUp

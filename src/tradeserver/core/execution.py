@@ -302,6 +302,8 @@ class Execution:
         desk = self._desk
         unsent = arbitrage.rung - arbitrage.rungs_tried
         arbitrage.next_hedge = desk.ts + (SECOND_NS if unsent else self._policy.rung_ms * 1_000_000)
+        if desk.ts < self._readiness.hold_until:
+            return self._page(arbitrage, certain, "the venues are still asked for what the log has lost")
         state = desk.states.of(desk.ts, (), arbitrage.opened.legs[0].symbol, arbitrage.opened.strategy)
         if state is not None and state.state is TradingState.HALTED:
             return self._page(arbitrage, certain, f"halted: {state.reason}")
@@ -371,8 +373,10 @@ class Execution:
         )
         desk.keep(closed)
         self._breakers.on_closed(closed, opened.legs[0].symbol)
-        buy, sell = sorted(opened.legs, key=lambda leg: leg.side is Side.SELL)[:2]
-        self._cool_until[buy.symbol, buy.venue, sell.venue] = desk.ts + self._policy.cool_off_ms * 1_000_000
+        legs = sorted(opened.legs, key=lambda leg: leg.side is Side.SELL)
+        if len(legs) > 1:  # one that was recovered may have lost a leg
+            direction = (legs[0].symbol, legs[0].venue, legs[1].venue)
+            self._cool_until[direction] = desk.ts + self._policy.cool_off_ms * 1_000_000
 
     def _mark(self, arbitrage: Arbitrage) -> Decimal:
         """What one base is worth now: a mid of a leg's venue, else the plan's price."""

@@ -46,7 +46,19 @@ class Phase(enum.Enum):
 class VenueDesk:
     """One venue's progress."""
 
-    __slots__ = ("asked", "differs", "fees", "instruments", "last_fill", "links", "listed", "name", "phase", "unknown")
+    __slots__ = (
+        "asked",
+        "differs",
+        "fees",
+        "instruments",
+        "last_fill",
+        "links",
+        "listed",
+        "name",
+        "phase",
+        "unknown",
+        "unseen",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -56,6 +68,7 @@ class VenueDesk:
         self.fees = False
         self.unknown: tuple[str, ...] = ()  # configured symbols that it does not list
         self.listed = False  # open orders came since the last DOWN
+        self.unseen = False  # what the log may have lost there has not been looked for yet
         self.asked = 0  # when the query that we wait for was sent
         self.last_fill = 0
         self.differs = 0  # since when a reported balance is another than ours, with nothing in flight
@@ -76,6 +89,7 @@ class Readiness:
     def __init__(self, desk: Desk, venues: Sequence[str]) -> None:
         self._desk = desk
         self.venues = {name: VenueDesk(name) for name in venues}
+        self.hold_until = 0  # before this no hedge: it may have been sent already, and lost by the log
 
     def why_not(self, venue: str) -> str:
         """Why nothing may be opened there, or ""."""
@@ -210,7 +224,7 @@ class Readiness:
                     if order.submitted.venue == venue.name:
                         order.next_query = desk.ts
             if venue.phase is Phase.RESOLVING:
-                if venue.listed and not self._in_flight(venue):
+                if venue.listed and not venue.unseen and not self._in_flight(venue):
                     venue.phase = Phase.COUNTING
                     venue.asked = 0
                 elif not venue.listed and self._due(venue):

@@ -35,6 +35,7 @@ from tradeserver.core.commands import (
     QueryFills,
     QueryOpenOrders,
     QueryOrder,
+    QueryOrders,
     RequestAccount,
     SubmitOrder,
 )
@@ -52,6 +53,7 @@ from tradeserver.core.events import (
     OrderClosed,
     OrderFilled,
     OrderRejected,
+    OrdersListed,
     OrderStatus,
     Trust,
 )
@@ -137,6 +139,7 @@ class PaperVenue:
             QueryOrder: self._query_order,
             QueryFills: self._query_fills,
             QueryOpenOrders: self._query_open,
+            QueryOrders: self._query_orders,
             RequestAccount: self._query_account,
         }
 
@@ -417,6 +420,10 @@ class PaperVenue:
                 fills=tuple(found),
             )
         ]
+
+    def _query_orders(self, command: QueryOrders, sent: int, ts: int) -> list[Event]:
+        """What earlier runs sent has died with them: a pretended venue lives no longer than its process."""
+        return [OrdersListed(ts=ts, venue=self.venue, symbol=command.symbol, orders=(), asked_ts=sent)]
 
     def _query_open(self, command: QueryOpenOrders, sent: int, ts: int) -> list[Event]:
         orders = tuple(

@@ -22,6 +22,7 @@ from tradeserver.core.commands import (
     QueryFills,
     QueryOpenOrders,
     QueryOrder,
+    QueryOrders,
     RequestAccount,
     RequestSnapshot,
     SubmitOrder,
@@ -201,6 +202,8 @@ class BinanceCodec:
                 return self._reads.fills(command, ts)
             case QueryOpenOrders():
                 return self._reads.open_orders(command, ts)
+            case QueryOrders():
+                return self._reads.orders(command, ts)
             case RequestAccount():
                 return self._reads.account(ts)
             case RequestSnapshot():

@@ -21,6 +21,7 @@ from tradeserver.core.commands import (
     QueryFills,
     QueryOpenOrders,
     QueryOrder,
+    QueryOrders,
     RequestAccount,
     SubmitOrder,
 )
@@ -28,9 +29,11 @@ from tradeserver.core.events import (
     CancelRejected,
     Event,
     FillsListed,
+    OpenOrder,
     OpenOrdersListed,
     OrderFilled,
     OrderRejected,
+    OrdersListed,
     OrderStatus,
     OrderUncertain,
     QueryFailed,
@@ -64,6 +67,7 @@ WEIGHTS: Final = {
     QueryOrder: 4,
     QueryFills: 24,  # the order first, then its fills
     QueryOpenOrders: 80,
+    QueryOrders: 20,
     RequestAccount: 20,
     SubmitOrder: 1,
     CancelOrder: 1,
@@ -230,6 +234,39 @@ class Reads:
 
         failed = _failed("QueryOpenOrders", "", "")
         return self._signed("GET", "/api/v3/openOrders", [], ts, WEIGHTS[QueryOpenOrders], answered, failed)
+
+    def orders(self, command: QueryOrders, ts: int) -> HttpRequest:
+        """`GET /api/v3/allOrders` of one symbol from a moment on, page by page."""
+        since = max(0, self._rest.venue_ms(command.since))
+        return self._ask_orders(command, [("startTime", str(since))], ts, ts, ())
+
+    def _ask_orders(
+        self,
+        command: QueryOrders,
+        start: list[tuple[str, str]],
+        asked_ts: int,
+        ts: int,
+        found: tuple[OpenOrder, ...],
+    ) -> HttpRequest:
+        failed = _failed("QueryOrders", command.symbol, "")
+
+        def answered(body: bytes, answered_ts: int) -> Sequence[Event]:
+            """`[{"symbol":"XRPUSDT","orderId":5,"clientOrderId":"aaL...","status":"FILLED",...}]`, oldest first."""
+            rows = _ORDERS.decode(body)
+            orders = (*found, *(reports.open_order(row, self._name) for row in rows))
+            if len(rows) < PAGE:
+                listed = OrdersListed(
+                    ts=answered_ts, venue=VENUE, symbol=command.symbol, orders=orders, asked_ts=asked_ts
+                )
+                return (listed,)
+            if len(orders) >= PAGE * MAX_REQUESTS:
+                return (_query_failed("QueryOrders", command.symbol, "", "too many to list", answered_ts),)
+            following = [("orderId", str(rows[-1].order_id + 1))]
+            self._outgoing.append(self._ask_orders(command, following, asked_ts, answered_ts, orders))
+            return _NOTHING
+
+        params = [("symbol", native_of(command.symbol)), *start, ("limit", str(PAGE))]
+        return self._signed("GET", "/api/v3/allOrders", params, ts, WEIGHTS[QueryOrders], answered, failed)
 
     def account(self, ts: int) -> HttpRequest:
         """`GET /api/v3/account`."""

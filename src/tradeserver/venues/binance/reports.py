@@ -218,7 +218,7 @@ def account_fill(row: AccountTrade[Decimal], client_id: str, name: Naming, ts: i
 
 
 def open_order(report: OrderReport[Decimal], name: Naming) -> OpenOrder:
-    """One row of `GET /api/v3/openOrders`."""
+    """One row of `GET /api/v3/openOrders` or `allOrders`. A status that no table has leaves it open: the safe path."""
     return OpenOrder(
         symbol=name(report.symbol),
         client_id=report.client_order_id,
@@ -227,6 +227,7 @@ def open_order(report: OrderReport[Decimal], name: Naming) -> OpenOrder:
         price=money(report.price),
         quantity=money(report.orig_qty),
         executed=money(report.executed_qty),
+        ending=ENDINGS.get(report.status),
     )
 
 

@@ -28,6 +28,7 @@ from tradeserver.core.commands import (
     QueryFills,
     QueryOpenOrders,
     QueryOrder,
+    QueryOrders,
     RequestAccount,
     RequestSnapshot,
     SubmitOrder,
@@ -60,6 +61,7 @@ _COSTS: Final[dict[type[Command], Endpoint]] = {
     QueryOrder: kucoin.ORDER_BY_ID,
     QueryFills: kucoin.FILLS,
     QueryOpenOrders: kucoin.ORDERS_ACTIVE,
+    QueryOrders: kucoin.ORDERS_DONE,
     RequestAccount: kucoin.ACCOUNTS,
     ArmDeadMan: kucoin.DEAD_MAN,
 }
@@ -222,6 +224,8 @@ class KucoinCodec:
                 return self._queries.fills(command, ts)
             case QueryOpenOrders():
                 return self._queries.open_orders(command, ts)
+            case QueryOrders():
+                return self._queries.orders(command, ts)
             case RequestAccount():
                 return self._queries.account(command, ts)
             case CancelAll():

@@ -17,7 +17,15 @@ from typing import Final
 
 import msgspec
 
-from tradeserver.core.commands import ArmDeadMan, CancelAll, QueryFills, QueryOpenOrders, QueryOrder, RequestAccount
+from tradeserver.core.commands import (
+    ArmDeadMan,
+    CancelAll,
+    QueryFills,
+    QueryOpenOrders,
+    QueryOrder,
+    QueryOrders,
+    RequestAccount,
+)
 from tradeserver.core.events import (
     AccountSnapshot,
     DeadManSet,
@@ -26,6 +34,7 @@ from tradeserver.core.events import (
     OpenOrder,
     OpenOrdersListed,
     OrderFilled,
+    OrdersListed,
     QueryFailed,
 )
 from tradeserver.venues.base import HttpRequest
@@ -63,6 +72,15 @@ class _FillsQuery(msgspec.Struct):
     order_id: str = ""
     pages: int = 0
     rows: list[wire.Fill[Decimal]] = []
+
+
+class _OrdersQuery(msgspec.Struct):
+    """One `QueryOrders` on its way."""
+
+    command: QueryOrders
+    asked: int
+    pages: int = 0
+    orders: list[OpenOrder] = []
 
 
 class _OpenQuery(msgspec.Struct):
@@ -245,6 +263,51 @@ class Queries:
 
     def _open_failed(self, symbol: str, failure: Failure) -> Sequence[Event]:
         return _failed("QueryOpenOrders", symbol, "", failure.ts, _reason(failure))
+
+    # ---- all orders of a symbol ----
+
+    def orders(self, command: QueryOrders, ts: int) -> HttpRequest:
+        """The active ones, then the finished ones page by page."""
+        query = _OrdersQuery(command, ts)
+        done, failed = partial(self._active_answered, query), partial(_told, "QueryOrders", command.symbol)
+        path = f"?symbol={self._names.native(command.symbol)}"
+        return self._rest.ask(kucoin.ORDERS_ACTIVE, ts, _ORDERS, done, failed, path=path)
+
+    def _active_answered(
+        self, query: _OrdersQuery, orders: list[wire.Order[Decimal]] | None, asked: int, ts: int
+    ) -> Sequence[Event]:
+        self._take(query, orders or ())
+        self._ask_finished(query, 0, ts)
+        return ()
+
+    def _ask_finished(self, query: _OrdersQuery, last_id: int, ts: int) -> None:
+        command = query.command
+        path = f"?symbol={self._names.native(command.symbol)}&limit={PAGE}"
+        path += f"&startAt={self._rest.venue_ms(command.since)}"
+        if last_id:
+            path += f"&lastId={last_id}"
+        done, failed = partial(self._finished_answered, query), partial(_told, "QueryOrders", command.symbol)
+        self._rest.send(kucoin.ORDERS_DONE, ts, _DONE, done, failed, path=path)
+
+    def _finished_answered(
+        self, query: _OrdersQuery, page: wire.Page[wire.Order[Decimal]] | None, asked: int, ts: int
+    ) -> Sequence[Event]:
+        """`{"lastId":20,"items":[{"id":"67","clientOid":"a1","size":"20","dealSize":"12.5",...}]}`, newest first"""
+        items = page.items if page is not None else []
+        self._take(query, items)
+        query.pages += 1
+        symbol = query.command.symbol
+        if page is not None and len(items) == PAGE:
+            if query.pages == PAGES:
+                return _failed("QueryOrders", symbol, "", ts, f"more than {PAGES} pages")
+            self._ask_finished(query, page.last_id, ts)
+            return ()
+        return (OrdersListed(ts=ts, venue=VENUE, symbol=symbol, orders=tuple(query.orders), asked_ts=query.asked),)
+
+    def _take(self, query: _OrdersQuery, orders: Sequence[wire.Order[Decimal]]) -> None:
+        for order in orders:
+            self._known.learn(order.id, order.client_oid)
+            query.orders.append(open_order(order, query.command.symbol))
 
     # ---- account, cancel-all, dead man ----
 

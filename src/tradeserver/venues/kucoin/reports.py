@@ -140,10 +140,6 @@ def order_status(order: wire.Order[Decimal] | None, client_id: str, symbol: str,
     """The answer to a query; None is "no such order". `active` says whether it still can fill."""
     if order is None:
         return OrderStatus(ts=ts, venue=VENUE, client_id=client_id, symbol=symbol, found=False, asked_ts=asked)
-    ending = None
-    if not order.active:
-        canceled = order.cancel_exist or money(order.cancelled_size) > 0
-        ending = Ending.CANCELED if canceled else Ending.FILLED
     return OrderStatus(
         ts=ts,
         venue=VENUE,
@@ -152,14 +148,14 @@ def order_status(order: wire.Order[Decimal] | None, client_id: str, symbol: str,
         symbol=symbol,
         found=True,
         asked_ts=asked,
-        ending=ending,
+        ending=_ending(order),
         executed=money(order.deal_size),
         venue_order_id=order.id,
     )
 
 
 def open_order(order: wire.Order[Decimal], symbol: str) -> OpenOrder:
-    """One row of the active orders."""
+    """One row of the active or the finished orders."""
     return OpenOrder(
         symbol=symbol,
         client_id=order.client_oid or "",
@@ -168,7 +164,15 @@ def open_order(order: wire.Order[Decimal], symbol: str) -> OpenOrder:
         price=money(order.price),
         quantity=money(order.size),
         executed=money(order.deal_size),
+        ending=_ending(order),
     )
+
+
+def _ending(order: wire.Order[Decimal]) -> Ending | None:
+    """`active` says whether it still can fill."""
+    if order.active:
+        return None
+    return Ending.CANCELED if order.cancel_exist or money(order.cancelled_size) > 0 else Ending.FILLED
 
 
 def fill(row: wire.Fill[Decimal], client_id: str, symbol: str, ts: int) -> OrderFilled:
