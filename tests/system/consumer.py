@@ -4,8 +4,8 @@
 
 It fetches over restarts of the server until it has seen the write-ahead-log sequence LAST and everything before it, or
 SECONDS have passed, and prints what it saw as JSON. What the server handed out and this process did not take in time
-(a fetch that gave up on a busy machine) is waited for: the server hands it out again. A message that the server hands out twice (its acknowledgement was lost) is told from a
-record that the stream holds twice by its place in the stream.
+(a fetch that gave up on a busy machine) is waited for: the server hands it out again. A message that it hands out twice
+(its acknowledgement was lost) is told from a record that the stream holds twice by its place in the stream.
 """
 
 from __future__ import annotations
