@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradeserver.config import Config, credentials, load, parse, prepare_state, wiring_allowed
-from tradeserver.config.describe import docs, effective, limits_in_words, reference_toml, to_toml
+from tradeserver.config.describe import docs, effective, limits_in_words, masked, reference_toml, to_toml
 from tradeserver.config.wiring import on_loopback
 from tradeserver.core.risk import RiskLimits
 from tradeserver.core.types import Charged
@@ -363,3 +363,16 @@ def test_what_check_shows_has_no_password() -> None:
     shown = effective(config, "paper")
     assert "hush" not in repr(shown)
     assert "nats://***@10.0.0.1:4222" in shown["config"]
+
+
+def test_what_a_journal_keeps_has_no_password_and_is_the_same_otherwise() -> None:
+    """Also where only the environment says it, and whichever key holds the address."""
+    environ = {
+        "TRADESERVER__NATS__URL": "nats://me:hush@10.0.0.1:4222",
+        "TRADESERVER__STORE__URL": "postgresql+psycopg://me:hush@db/trades",
+        "TRADESERVER__VENUES__BINANCE__SETTINGS__REST_URL": "http://me:hush@127.0.0.1:9",
+    }
+    kept = to_toml(masked(parse(GOOD, environ=environ)))
+    assert "hush" not in kept
+    plain = {name: url.replace("me:hush@", "***@") for name, url in environ.items()}
+    assert parse(kept) == parse(GOOD, environ=plain)

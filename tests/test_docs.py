@@ -231,7 +231,7 @@ def test_every_log_line_has_a_row() -> None:
     listed = {code for row in table("operations.md", "event", "process") for code in codes(row[0])}
     found: set[str] = set()
     words: set[str] = set()
-    processes = ("app.py", "relay.py", "guard/process.py", "guard/kill.py")
+    processes = ("app/daemon.py", "relay.py", "guard/process.py", "guard/kill.py")
     for name in (*processes, "services/logs.py", "services/guarding.py"):
         tree = ast.parse((SRC / name).read_text("utf-8"))
         found.update(text for call in calls(tree, "put") for text in constants(call.args[1]))

@@ -48,6 +48,19 @@ def to_toml(config: Config) -> str:
     return "\n".join(_section("", config, commented=False)).strip() + "\n"
 
 
+def masked(value: Any) -> Any:
+    """The same configuration with no user or password in any URL: fit to be shown and kept. Secrets are references."""
+    if isinstance(value, str):
+        return shown(value) if "://" in value else value
+    if isinstance(value, tuple):
+        return tuple(masked(item) for item in value)
+    if isinstance(value, dict):
+        return {key: masked(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **{f.name: masked(getattr(value, f.name)) for f in dataclasses.fields(value)})
+    return value
+
+
 def reference_toml() -> str:
     """config/reference.toml: every key with its comment and its default. Loads as it stands."""
     example = Config(
@@ -153,14 +166,11 @@ def _own_docs(cls: type) -> dict[str, str]:
 
 def effective(config: Config, wiring: Wiring) -> dict[str, Any]:
     """What `tradeserver check` says: the wiring, the limits in words, the venues' cards, the whole as TOML."""
-    masked = dataclasses.replace(config, nats=dataclasses.replace(config.nats, url=shown(config.nats.url)))
-    if config.store.url:
-        masked = dataclasses.replace(masked, store=dataclasses.replace(config.store, url=shown(config.store.url)))
     return {
         "wiring": WIRINGS[wiring],
         "limits": limits_in_words(config),
         "cards": {name: _card(name) for name in config.enabled},
-        "config": to_toml(masked),
+        "config": to_toml(masked(config)),
     }
 
 

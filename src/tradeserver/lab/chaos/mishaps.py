@@ -114,7 +114,7 @@ def _say(mishap: Mishap, loop: Loop) -> None:
 
 
 def _stop(mishap: Mishap, loop: Loop) -> None:
-    """As `app.py` ends a run: nothing new, what is open is settled, then the last records and the end."""
+    """As `app` ends a run: nothing new, what is open is settled, then the last records and the end."""
     trader = loop.trader
     trader.tell(Operator(ts=0, action="stop", argument="asked to", source="shell"))
     give_up = loop.time.now + 10 * SECOND

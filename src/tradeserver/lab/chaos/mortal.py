@@ -2,7 +2,7 @@
 
     python -m tradeserver.lab.chaos.mortal POINT COUNT CONFIG
 
-The log, the transport and the engine that `app.py` composes are replaced by subclasses that tell a `Boundary` what
+The log, the transport and the engine that `app` composes are replaced by subclasses that tell a `Boundary` what
 passes; at the wanted passing the process sends itself SIGKILL. Nothing in the product knows of this.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tradeserver import app
+from tradeserver.app import daemon, wiring
 from tradeserver.core.commands import Command
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import Event
@@ -60,8 +61,13 @@ def main(words: Sequence[str]) -> int:
             boundary.stepped(event)
             return made
 
-    for name, mortal in (("FileWal", MortalWal), ("SocketTransport", MortalTransport), ("Engine", MortalEngine)):
-        setattr(app, name, mortal)  # what `app.py` composes from
+    parts = (
+        (daemon, "FileWal", MortalWal),
+        (daemon, "SocketTransport", MortalTransport),
+        (wiring, "Engine", MortalEngine),
+    )
+    for module, name, mortal in parts:
+        setattr(module, name, mortal)  # what `app` composes from
     try:
         return app.run(Path(config))
     except OperatorError as error:

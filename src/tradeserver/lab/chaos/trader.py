@@ -1,8 +1,8 @@
 """One trader under simulated time: the product's engine, reactor, sessions and codecs, without a socket.
 
 `Trader` is one instance over its whole life: `boot` is a start (the first or one after a kill, by the recovery path of
-`app.py`: the log folded into a fresh engine), `kill` is `kill -9` at any point, `freeze` a loop that stands still.
-What is wired here is what `app.py` wires; only sockets, files and clocks are stood in for.
+`app`: the log folded into a fresh engine), `kill` is `kill -9` at any point, `freeze` a loop that stands still.
+What is wired here is what `app` wires; only sockets, files and clocks are stood in for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The composition root: reads the configuration, wires the house, runs it, takes it down in order.
+"""One run of one instance, from the first file that it opens to the last that it closes.
 
-Mode is decided here, once, by choosing who performs orders: sockets to a venue (live; a simulator on loopback without
---live) or the paper venue. Everything else is the same house. A start is one path, first or hundredth: lock and repair
-the log, fold it into the engine, begin the run; the engine then reconciles with the venues before it opens anything.
+A start is one path, first or hundredth: lock and repair the log, fold it into the engine, begin the run; the engine
+then reconciles with the venues before it opens anything.
 """
 
 from __future__ import annotations
@@ -10,135 +9,48 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import json
-import os
 import random
-import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
 from tradeserver import guard
-from tradeserver.config import Config, Wiring, credentials, describe, load, parse, prepare_state, wiring_allowed
-from tradeserver.core.engine import Engine
+from tradeserver.app.door import Door
+from tradeserver.app.wiring import SECOND_NS, commit, make_engine, make_sessions
+from tradeserver.config import Config, Wiring, credentials, describe, load, prepare_state, wiring_allowed
 from tradeserver.core.events import Operator, RunBegan
-from tradeserver.core.ids import ClientIds
 from tradeserver.core.operator import STARTING
 from tradeserver.core.records import Checkpoint, Record
 from tradeserver.net.clock import RunClock
 from tradeserver.relay import arguments as relay_arguments
 from tradeserver.runtime.journal import FileJournal, JournalHeader, NoJournal
 from tradeserver.runtime.latch import FileLatch
-from tradeserver.runtime.reactor import Engine as Steps
 from tradeserver.runtime.reactor import Reactor
-from tradeserver.runtime.replay import ReplayResult, replay
 from tradeserver.runtime.supervisor import ChildProcess, Supervisor
 from tradeserver.runtime.ticks import Ticker, spin
 from tradeserver.runtime.wal import FileWal, WalBusyError
 from tradeserver.runtime.wal_files import WalDamagedError
 from tradeserver.services import layout
-from tradeserver.services.control import Handler, Server
+from tradeserver.services.control import Server
 from tradeserver.services.faults import ConfigError, Exit, OperatorError
 from tradeserver.services.guarding import GuardWatch
 from tradeserver.services.killing import KillDoor
 from tradeserver.services.logs import Log
 from tradeserver.services.positions import delivered
-from tradeserver.sessions.base import Session
 from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.sockets import SocketTransport
-from tradeserver.sessions.wire import NullTransport, Transport, VenueSession
 from tradeserver.venues.base import Credentials
 from tradeserver.venues.card import incomplete
-from tradeserver.venues.registry import CARDS, CODECS
+from tradeserver.venues.registry import CARDS
 
-SECOND_NS: Final = 1_000_000_000
-OVERRIDES: Final = "TRADESERVER__"
 DISARM_S: Final = 3.0
 """What a stop waits for a venue to switch its dead man's switch off."""
 GUARD_ENDS_S: Final = 30.0
 """What a stop waits for a guard that is in the middle of a kill."""
-
-MakeTransport = Callable[[], Transport]
-
-
-# ---- wiring, shared by a run and its replay -------------------------------------------------------------------------
-
-
-def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
-    """The engine of one run."""
-    venues = list(config.enabled)
-    return Engine(
-        ids=ClientIds(config.instance.tag, wiring, start_s),
-        venues=venues,
-        symbols=config.symbols,
-        strategies=[choice.kind(choice.params, config.symbols, venues) for choice in config.strategies],
-        market=config.market,
-        risk=config.risk,
-        execution=config.execution,
-        breakers=config.breakers,
-        wal_hedge_only_ns=config.wal.hedge_only_s * SECOND_NS,
-        safety=config.safety if wiring != "paper" else None,
-    )
-
-
-def make_sessions(
-    config: Config, wiring: Wiring, keys: Mapping[str, Credentials], engine: Engine, transport: MakeTransport
-) -> list[Session]:
-    """One session a venue: the venue itself, or in paper its market data and a pretended account.
-
-    Raises ConfigError.
-    """
-    sessions: list[Session] = []
-    for name, venue in config.enabled.items():
-        try:
-            codec = CODECS[name](venue.settings, config.symbols, keys.get(name))
-        except ValueError as error:  # a secret that is no key, more symbols than the venue serves
-            raise ConfigError(str(error)) from None
-        wire = VenueSession(codec, transport())
-        if wiring == "paper":
-            known = {asset: total for (v, asset), total in engine.desk.ledger.totals.items() if v == name}
-            sessions.append(PaperSession(wire, engine.market, venue.paper, config.paper_fees(name), known or None))
-        else:
-            sessions.append(wire)
-    return sessions
-
-
-def replay_run(
-    directory: Path, environ: Mapping[str, str] = os.environ, watch: Callable[[Engine], Steps] = lambda engine: engine
-) -> ReplayResult:
-    """Replay a run's journal with the configuration that it began with. Live runs need their secrets again.
-
-    `watch` may stand between the reactor and the engine, to look on.
-    """
-
-    def settings(header: JournalHeader) -> tuple[Config, Wiring]:
-        overrides = json.loads(header.facts["overrides"])
-        config = parse(header.config, f"the configuration inside {directory}", overrides)
-        wiring: Wiring = header.facts["wiring"]  # type: ignore[assignment]  # one of ours wrote it
-        return config, wiring
-
-    engines: list[Engine] = []
-
-    def engine(header: JournalHeader) -> Steps:
-        config, wiring = settings(header)
-        made = make_engine(config, wiring, int(header.facts["start_s"]))
-        if header.checkpoint is not None:
-            made.apply(header.checkpoint)
-        engines.append(made)
-        return watch(made)
-
-    def sessions(header: JournalHeader) -> Sequence[Session]:
-        config, wiring = settings(header)
-        return make_sessions(config, wiring, credentials(config, environ), engines[0], NullTransport)
-
-    return replay(directory, engine, sessions)
-
-
-# ---- a run ----------------------------------------------------------------------------------------------------------
 
 
 def run(path: Path, live: bool = False) -> int:
@@ -295,7 +207,8 @@ class Daemon:
         )
         self._ticker = Ticker(self._reactor, self._ticked)
         self._kill = KillDoor(engine, self._reactor, self._latch, self._state)
-        self._server = Server(layout.control(self._state), self._verbs(), self._supervisor.fail)
+        door = Door(engine, self._reactor, self._kill, self._clock, self._facts, self._supervisor.request_stop)
+        self._server = Server(layout.control(self._state), door.verbs(), self._supervisor.fail)
         self._relay = ChildProcess(
             "relay",
             relay_arguments(self._path, lifeline=0),
@@ -348,14 +261,13 @@ class Daemon:
     def _open_journal(self, start_s: int, checkpoint: Checkpoint) -> FileJournal | NoJournal:
         if not self._config.journal.enabled:
             return NoJournal()
-        overrides = {k: v for k, v in os.environ.items() if k.startswith(OVERRIDES)}
         header = JournalHeader(
             run=self._engine.desk.ids.head,
-            config=self._path.read_text("utf-8"),
+            config=describe.to_toml(describe.masked(self._config)),
             commit=commit(),
             checkpoint=checkpoint,
             started=self._clock(),
-            facts={"wiring": self._wiring, "start_s": str(start_s), "overrides": json.dumps(overrides)},
+            facts={"wiring": self._wiring, "start_s": str(start_s)},
         )
         return FileJournal(layout.journals(self._state) / header.run, header, self._config.journal)
 
@@ -403,6 +315,23 @@ class Daemon:
         self._trouble = error
         self._supervisor.request_stop(str(error))
 
+    def _facts(self) -> dict[str, Any]:
+        """What `status` says beside the engine's own."""
+        return {
+            "instance": self._config.instance.name,
+            "mode": self._wiring,
+            "sequence": self._wal.seq,
+            "wal_failed": self._wal.failed,
+            "journal_failed": self._journal.failed,
+            "relay_up": self._relay.up,
+            "kill_latch": self._latch.set,
+            "kill": self._engine.kills.status(),
+            "guard_up": self._guard_watch.there,
+            "guard": self._guard_watch.answer,
+            "dead_man": self._engine.dead_man.status(),
+            "inputs": self._reactor.inputs,
+        }
+
     # ---- down ------------------------------------------------------------------------------------------------------
 
     async def _stop(self, reason: str) -> None:
@@ -440,71 +369,3 @@ class Daemon:
             await asyncio.sleep(0.01)
         if desk.arbitrages or desk.orders.live:
             self._log.put("warning", "left_open", arbitrages=list(desk.arbitrages), orders=list(desk.orders.live))
-
-    # ---- the operator's door ---------------------------------------------------------------------------------------
-
-    def _verbs(self) -> dict[str, Handler]:
-        return {
-            "status": self._status,
-            "books": self._books,
-            **self._kill.verbs(),
-            "pause": lambda scope="global", source="control": self._say("pause", scope, source=source),
-            "resume": lambda scope="global": self._say("resume", scope),
-            "stop": lambda: self._supervisor.request_stop("asked to stop"),
-        }
-
-    def _status(self) -> dict[str, Any]:
-        status = self._engine.vitals.status(self._clock())
-        status["instance"] = self._config.instance.name
-        status["mode"] = self._wiring
-        status["sequence"] = self._wal.seq
-        status["wal_failed"] = self._wal.failed
-        status["journal_failed"] = self._journal.failed
-        status["relay_up"] = self._relay.up
-        status["kill_latch"] = self._latch.set
-        status["kill"] = self._engine.kills.status()
-        status["guard_up"] = self._guard_watch.there
-        status["guard"] = self._guard_watch.answer
-        status["dead_man"] = self._engine.dead_man.status()
-        status["inputs"] = self._reactor.inputs
-        return status
-
-    def _books(self, levels: int = 5) -> dict[str, Any]:
-        """Every depth book with its best levels and the hash of all of it."""
-        rows = []
-        for (venue, symbol), market in self._engine.market.symbols.items():
-            bids, asks = market.book.top(levels)
-            rows.append(
-                {
-                    "venue": venue,
-                    "symbol": symbol,
-                    "trust": market.trust.value,
-                    "update_id": market.book.update_id,
-                    "bids": bids,
-                    "asks": asks,
-                    "sha256": market.book.sha256(),
-                }
-            )
-        return {"rows": rows}
-
-    def _say(self, action: str, scope: str, argument: str = "", source: str = "control") -> dict[str, Any]:
-        self._reactor.tell(Operator(ts=0, action=action, scope=scope, argument=argument, source=source))
-        return {"states": self._engine.vitals.status(self._clock())["states"]}
-
-
-def commit() -> str:
-    """The commit of this checkout, or the version where there is none."""
-    from tradeserver import __version__
-
-    here = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--short", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=2,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return __version__
-    return done.stdout.strip()

@@ -1,0 +1,71 @@
+"""The operator's door: what the control socket's verbs answer, and what they tell the engine.
+
+A verb that changes something is an `Operator` input like any other, so that a replay knows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tradeserver.core.engine import Engine
+from tradeserver.core.events import Operator
+from tradeserver.runtime.reactor import Reactor
+from tradeserver.services.control import Handler
+from tradeserver.services.killing import KillDoor
+
+
+class Door:
+    """`facts` is what `status` says beside the engine's own; `stop` asks the run to end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        reactor: Reactor,
+        kill: KillDoor,
+        clock: Callable[[], int],
+        facts: Callable[[], dict[str, Any]],
+        stop: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._reactor = reactor
+        self._kill = kill
+        self._clock = clock
+        self._facts = facts
+        self._stop = stop
+
+    def verbs(self) -> dict[str, Handler]:
+        """For the control socket."""
+        return {
+            "status": self._status,
+            "books": self._books,
+            **self._kill.verbs(),
+            "pause": lambda scope="global", source="control": self._say("pause", scope, source=source),
+            "resume": lambda scope="global": self._say("resume", scope),
+            "stop": lambda: self._stop("asked to stop"),
+        }
+
+    def _status(self) -> dict[str, Any]:
+        return self._engine.vitals.status(self._clock()) | self._facts()
+
+    def _books(self, levels: int = 5) -> dict[str, Any]:
+        """Every depth book with its best levels and the hash of all of it."""
+        rows = []
+        for (venue, symbol), market in self._engine.market.symbols.items():
+            bids, asks = market.book.top(levels)
+            rows.append(
+                {
+                    "venue": venue,
+                    "symbol": symbol,
+                    "trust": market.trust.value,
+                    "update_id": market.book.update_id,
+                    "bids": bids,
+                    "asks": asks,
+                    "sha256": market.book.sha256(),
+                }
+            )
+        return {"rows": rows}
+
+    def _say(self, action: str, scope: str, argument: str = "", source: str = "control") -> dict[str, Any]:
+        self._reactor.tell(Operator(ts=0, action=action, scope=scope, argument=argument, source=source))
+        return {"states": self._engine.vitals.status(self._clock())["states"]}
