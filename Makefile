@@ -6,7 +6,7 @@ REFEREES ?= .venv-referees
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check acceptance referees bench reference lock clean
+.PHONY: help demo test check acceptance referees bench soak reference lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ referees: $(VENV)/run.stamp $(REFEREES)/run.stamp ## ccxt and the venues' own SD
 
 bench: $(VENV)/run.stamp ## the stopwatch: every figure with its target, and build/bench.json; ARGS="--rounds 1 --only latency"
 	$(BIN)/python -m tradeserver.lab.bench $(ARGS)
+
+soak: $(VENV)/run.stamp ## the whole house under load for two hours: what grew, what was lost; ARGS="--minutes 10"
+	$(BIN)/python -m tradeserver.lab.soak $(ARGS)
 
 reference: $(VENV)/dev.stamp ## what is generated from the code: config/reference.toml and docs/schemas
 	$(BIN)/python -m tradeserver.config.describe

@@ -330,6 +330,7 @@ class Daemon:
             "guard": self._guard_watch.answer,
             "dead_man": self._engine.dead_man.status(),
             "inputs": self._reactor.inputs,
+            "tasks": len(asyncio.all_tasks()),
         }
 
     # ---- down ------------------------------------------------------------------------------------------------------

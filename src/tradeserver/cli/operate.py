@@ -80,6 +80,9 @@ def simulate(
     ] = None,
     fault: Annotated[list[str] | None, typer.Option("--fault", help="A fault to inject; may be repeated.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the synthetic market; overrides the file's.")] = None,
+    step_ms: Annotated[
+        int | None, typer.Option("--step-ms", min=1, help="Between two moves of each book; overrides the file's.")
+    ] = None,
 ) -> None:
     """Run the simulated exchanges on loopback ports until Ctrl-C; prints one JSON line with their addresses."""
     import msgspec
@@ -94,6 +97,10 @@ def simulate(
             faults=(*settings.faults, *(fault or ())),
             seed=settings.seed if seed is None else seed,
         )
+        if step_ms is not None:
+            settings = msgspec.structs.replace(
+                settings, market=msgspec.structs.replace(settings.market, step_ms=step_ms)
+            )
         config.check(settings, "the command line")
     except config.SimConfigError as error:
         raise ConfigError(str(error)) from None

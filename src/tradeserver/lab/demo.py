@@ -58,6 +58,7 @@ class DemoOptions:
     faults: Sequence[str] = ()
     plain: bool = False
     simulator_config: Path | None = None  # None: the default market
+    simulator_words: Sequence[str] = ()  # more of its command line
 
 
 @dataclass
@@ -67,6 +68,7 @@ class World:
     folder: Path
     simulator: Simulator
     nats: Child
+    nats_url: str
     config: Path
     daemon: Child
     tally: Tally = field(default_factory=Tally)
@@ -97,7 +99,7 @@ class World:
 
 def start(options: DemoOptions, folder: Path) -> World:
     """Everything up, in the order of need."""
-    words = ["--seed", str(options.seed)]
+    words = ["--seed", str(options.seed), *options.simulator_words]
     for fault in options.faults:
         words += ["--fault", fault]
     if options.simulator_config is not None:
@@ -108,7 +110,7 @@ def start(options: DemoOptions, folder: Path) -> World:
     try:
         simulator = Simulator(folder, words)
         config = write_config(folder, simulator.urls, nats_port, more=MORE)
-        return World(folder, simulator, nats, config, start_daemon(folder, config))
+        return World(folder, simulator, nats, f"nats://127.0.0.1:{nats_port}", config, start_daemon(folder, config))
     except BaseException:
         if simulator is not None:
             simulator.child.stop()
