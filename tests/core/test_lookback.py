@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from desk_kit import MS, SYMBOL, VENUES, D, Kit, submitted
-from tradeserver.core.commands import QueryFills, QueryOrders
+from tradeserver.core.commands import QueryFills, QueryOrder, QueryOrders
 from tradeserver.core.events import Ending, FillsListed, LinkDown, OpenOrder, OrderFilled, OrdersListed, RunBegan
 from tradeserver.core.records import (
     Alert,
@@ -186,3 +186,15 @@ def test_a_second_look_finds_what_came_late() -> None:
     kit.tick(200)
     assert [h.side for h in submitted(kit.commands)] == [Side.SELL]
     assert Outcome.NOTHING not in [r.outcome for r in kit.of(ArbitrageClosed)]
+
+
+def test_an_adopted_order_that_was_open_is_asked_for_until_its_end_is_known() -> None:
+    """KuCoin lists the open ones before the finished ones: what ended between them told the stream, not us."""
+    _, log, buy, _ = first_run()
+    kit = again(log)
+    resting = OpenOrder(SYMBOL, buy, "v" + buy, Side.BUY, D(60_010), LEG, D(0), None)
+    listing(kit, "binance", resting)
+    kit.commands.clear()
+    for _ in range(20):
+        kit.tick(100)
+    assert [c.client_id for c in kit.commands if isinstance(c, QueryOrder)].count(buy) >= 2

@@ -44,6 +44,7 @@ def test_binance_lists_what_is_open_and_what_is_over() -> None:
     query = talk.encode(QueryOrders(venue="binance", symbol="XRP/USDT", since=T0 - MINUTE))
     assert (query["symbol"], query["limit"]) == ("XRPUSDT", "1000")
     assert abs(int(query["startTime"]) - (T0 - MINUTE) // MS) <= 1
+    assert int(query["endTime"]) - int(query["startTime"]) == 86_400_000  # "can't be longer than 24 hours"
     rows = [binance_row(5), binance_row(6, status="NEW", executedQty="0.00000000", side="BUY", clientOrderId="by-hand")]
     (event,) = talk.answer("/api/v3/allOrders", rows)
     assert event == OrdersListed(
@@ -66,6 +67,16 @@ def test_binances_pages_are_joined() -> None:
     assert "startTime" not in talk.requests[-1].url
     (event,) = talk.answer("/api/v3/allOrders", [binance_row(1001)])
     assert len(event.orders) == 1001
+
+
+def test_binances_pages_end_with_the_day() -> None:
+    """After a full page there is no window: strangers' orders of later days are not listed to the end of time."""
+    talk = BinanceTalk(HMAC).ready()
+    talk.encode(QueryOrders(venue="binance", symbol="XRP/USDT", since=T0 - MINUTE))
+    talk.answer("/api/v3/allOrders", [binance_row(n) for n in range(1, 1001)])
+    later = [binance_row(n, time=T0 // MS + 2 * 86_400_000) for n in range(1001, 2001)]
+    (event,) = talk.answer("/api/v3/allOrders", later)
+    assert len(event.orders) == 1000
 
 
 def test_binance_cannot_be_asked() -> None:

@@ -100,7 +100,7 @@ class Engine:
         self.desk = Desk(self.market, ids)
         self.venues = tuple(venues)
         self.symbols = tuple(symbols)
-        self.readiness = Readiness(self.desk, venues)
+        self.readiness = Readiness(self.desk, venues, execution.reconcile_s * SECOND_NS)
         self.fates = Fates(self.desk, execution.answer_timeout_ms * MS, execution.unknown_bound_ms * MS)
         breakers = breakers or BreakerLimits()
         self.execution = Execution(self.desk, risk, execution, self.readiness, Breakers(self.desk, breakers))

@@ -66,6 +66,8 @@ class ExecutionPolicy:
     hedge_min_notional: Annotated[Decimal, Ge(0)] = Decimal(5)
     """A residue worth less, in quote, is dust."""
     on_exhausted: Literal["unwind", "hold"] = "unwind"
+    reconcile_s: Annotated[int, Ge(0)] = 300
+    """Open orders and balances of a venue that trades are compared with ours so often. 0: at starts and gaps only."""
 
 
 class Execution:

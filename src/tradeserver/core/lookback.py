@@ -138,6 +138,8 @@ class LookBack:
                 venue_order_id=order.venue_order_id,
             )
         )
+        if order.ending is None:  # it may have ended between two lists of the venue's, and its end gone unheard
+            desk.orders.by_id[order.client_id].next_query = desk.ts
 
     def _plan(self, event: OrdersListed, order: OpenOrder, parts: ClientId) -> ArbitrageOpened:
         """All that is left of the arbitrage's plan: this one leg, at its cap."""

@@ -5,7 +5,8 @@ asked for. RESOLVING -> COUNTING: no order of ours is live at the venue and no c
 asked for. COUNTING -> READY: the snapshot, asked after the last fill and with still nothing in flight, agrees with the
 ledger, or the difference is named and booked as external. READY -> COUNTING: the venue reports another balance than the
 ledger's for `DIFFERS_NS` with nothing in flight, or has refused an order for lack of balance. Losing a private link
-leads back to DOWN. While a venue is not READY nothing is opened on it; hedges and cancels go.
+leads back to DOWN. While a venue is not READY nothing is opened on it; hedges and cancels go. A READY venue is asked
+for open orders and account every `audit_ns` all the same: what the streams never said is found there.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ from tradeserver.core.events import (
     OpenOrdersListed,
     QueryFailed,
 )
-from tradeserver.core.records import BalanceBooked, Severity
+from tradeserver.core.records import BalanceBooked, OrderState, Severity
 from tradeserver.core.types import BPS, ZERO
 
 PRIVATE = ("user", "orders")
 RETRY_NS = 1_000_000_000
 DIFFERS_NS = 3_000_000_000
 """Fills and balances travel apart: only what differs for longer is a difference."""
+MISSED_NS = 1_000_000_000
+"""An order that was sent so long before a list of open orders, and is not on it, is asked for."""
+BUSY_NS = 5_000_000_000
+"""An account that moved while it was counted is counted again so much later."""
+TOLD_KEPT = 500
+"""Strangers' open orders that are reported once each."""
 
 
 class Phase(enum.Enum):
@@ -48,6 +55,7 @@ class VenueDesk:
 
     __slots__ = (
         "asked",
+        "audit",
         "differs",
         "fees",
         "instruments",
@@ -56,6 +64,7 @@ class VenueDesk:
         "listed",
         "name",
         "phase",
+        "told",
         "unknown",
         "unseen",
     )
@@ -71,6 +80,8 @@ class VenueDesk:
         self.unseen = False  # what the log may have lost there has not been looked for yet
         self.asked = 0  # when the query that we wait for was sent
         self.last_fill = 0
+        self.audit = 0  # when to ask for everything again, while READY
+        self.told: dict[str, None] = {}  # strangers' open orders that were reported
         self.differs = 0  # since when a reported balance is another than ours, with nothing in flight
 
     def missing(self) -> str:
@@ -86,8 +97,9 @@ class VenueDesk:
 class Readiness:
     """All venues' progress."""
 
-    def __init__(self, desk: Desk, venues: Sequence[str]) -> None:
+    def __init__(self, desk: Desk, venues: Sequence[str], audit_ns: int = 0) -> None:
         self._desk = desk
+        self._audit_ns = audit_ns  # 0: never
         self.venues = {name: VenueDesk(name) for name in venues}
         self.hold_until = 0  # before this no hedge: it may have been sent already, and lost by the log
 
@@ -143,14 +155,19 @@ class Readiness:
             self.venues[event.venue].asked = self._desk.ts + RETRY_NS  # `advance` asks again then
 
     def on_open_orders(self, event: OpenOrdersListed) -> None:
-        """Ours that are unknown to the log are named; foreign ones are reported and left alone."""
+        """Ours that are unknown to the log are named; foreign ones are reported, once, and left alone."""
         venue = self.venues[event.venue]
-        if venue.phase is not Phase.RESOLVING:
+        if venue.phase is Phase.DOWN:
             return
         venue.listed = True
+        self._miss(event)
         for order in event.orders:
-            if order.client_id in self._desk.orders.by_id:
+            name = f"{order.symbol} {order.venue_order_id} {order.client_id}"
+            if order.client_id in self._desk.orders.by_id or name in venue.told:
                 continue
+            venue.told[name] = None
+            if len(venue.told) > TOLD_KEPT:
+                del venue.told[next(iter(venue.told))]
             ours = self._desk.ids.ours(order.client_id)
             self._desk.alert(
                 Severity.CRITICAL if ours else Severity.WARNING,
@@ -159,8 +176,20 @@ class Readiness:
                 + ("that bears our tag but is not in the log." if ours else "that is not ours; it is left alone."),
             )
 
+    def _miss(self, event: OpenOrdersListed) -> None:
+        """Orders of ours that should be on the list and are not: their end was never heard."""
+        listed = {order.client_id for order in event.orders}
+        for order in self._desk.orders.live.values():
+            missing = order.submitted.venue == event.venue and order.client_id not in listed
+            resting = order.state in (OrderState.ACCEPTED, OrderState.CANCEL_PENDING)
+            if missing and resting and max(order.sent_ts, order.submitted.ts) + MISSED_NS < event.asked_ts:
+                order.next_query = self._desk.ts
+
     def on_account(self, event: AccountSnapshot) -> None:
         ledger = self._desk.ledger
+        if self.venues[event.venue].phase is Phase.READY and self._moving(event):
+            self.venues[event.venue].audit = self._desk.ts + BUSY_NS
+            return
         for holding in list(ledger.reported):
             if holding[0] == event.venue and holding[1] not in event.balances:
                 ledger.report(holding, None)
@@ -177,6 +206,12 @@ class Readiness:
             return
         self._compare(event)
         venue.phase = Phase.READY
+        venue.audit = self._desk.ts + self._audit_ns
+
+    def _moving(self, event: AccountSnapshot) -> bool:
+        """Whether the snapshot may be of before or of after something that we did meanwhile."""
+        venue = self.venues[event.venue]
+        return self._in_flight(venue) or event.asked_ts <= venue.last_fill
 
     def _compare(self, event: AccountSnapshot) -> None:
         desk = self._desk
@@ -215,6 +250,9 @@ class Readiness:
         for venue in self.venues.values():
             if venue.phase is Phase.READY and (desk.ledger.differing or venue.differs):
                 self._watch(venue)
+            if venue.phase is Phase.READY and self._audit_ns and desk.ts >= venue.audit:
+                venue.audit = desk.ts + self._audit_ns
+                desk.commands += [QueryOpenOrders(venue=venue.name), RequestAccount(venue=venue.name)]
             if venue.phase is Phase.DOWN:
                 if venue.missing():
                     continue
@@ -261,4 +299,6 @@ class Readiness:
         venues = self.venues.values()
         waiting = [v.asked for v in venues if v.phase is not Phase.READY and v.asked]
         waiting += [v.differs + DIFFERS_NS for v in venues if v.differs]
+        if self._audit_ns:
+            waiting += [v.audit for v in venues if v.phase is Phase.READY]
         return min(waiting, default=0)

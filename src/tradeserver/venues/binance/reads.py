@@ -236,9 +236,13 @@ class Reads:
         return self._signed("GET", "/api/v3/openOrders", [], ts, WEIGHTS[QueryOpenOrders], answered, failed)
 
     def orders(self, command: QueryOrders, ts: int) -> HttpRequest:
-        """`GET /api/v3/allOrders` of one symbol from a moment on, page by page."""
+        """`GET /api/v3/allOrders` of one symbol, from a moment on for a day: the venue allows no more in one question.
+
+        What follows a full page is asked for by order id, to the end of that day.
+        """
         since = max(0, self._rest.venue_ms(command.since))
-        return self._ask_orders(command, [("startTime", str(since))], ts, ts, ())
+        window = [("startTime", str(since)), ("endTime", str(since + DAY_MS))]
+        return self._ask_orders(command, window, ts, ts, ())
 
     def _ask_orders(
         self,
@@ -253,8 +257,10 @@ class Reads:
         def answered(body: bytes, answered_ts: int) -> Sequence[Event]:
             """`[{"symbol":"XRPUSDT","orderId":5,"clientOrderId":"aaL...","status":"FILLED",...}]`, oldest first."""
             rows = _ORDERS.decode(body)
-            orders = (*found, *(reports.open_order(row, self._name) for row in rows))
-            if len(rows) < PAGE:
+            until = self._rest.venue_ms(command.since) + DAY_MS
+            within = [row for row in rows if row.time <= until]
+            orders = (*found, *(reports.open_order(row, self._name) for row in within))
+            if len(rows) < PAGE or len(within) < len(rows):
                 listed = OrdersListed(
                     ts=answered_ts, venue=VENUE, symbol=command.symbol, orders=orders, asked_ts=asked_ts
                 )
