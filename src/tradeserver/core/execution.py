@@ -34,7 +34,7 @@ from tradeserver.core.records import (
     TradingState,
 )
 from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits
-from tradeserver.core.sizing import ONE, Sized, SizedLeg, base_fee, money, quote_fee, reserve, size
+from tradeserver.core.sizing import BUY, SELL, Sized, SizedLeg, money, rates, reserve, size
 from tradeserver.core.types import ZERO, Side
 from tradeserver.core.venues import Readiness
 
@@ -107,7 +107,7 @@ class Execution:
             if instrument is None or fees is None:
                 return 0, (f"{Reason.FEES_UNKNOWN} {leg.venue}",)
             legs.append((leg, instrument, fees))
-            asset = instrument.quote if leg.side is Side.BUY else instrument.base
+            asset = instrument.quote if leg.side is BUY else instrument.base
             free[leg.venue, asset] = desk.ledger.free(leg.venue, asset)
         base = legs[0][1].base
         dust = desk.dust.get(base, ZERO)
@@ -219,7 +219,7 @@ class Execution:
             legs.append(plan)
             residual += plan.net_base
             value = plan.quantity * plan.expected_price
-            if plan.side is Side.BUY:
+            if plan.side is BUY:
                 mark = mark or plan.expected_price
                 value = -value
             edge += value - plan.expected_fee
@@ -375,7 +375,7 @@ class Execution:
         )
         desk.keep(closed)
         self._breakers.on_closed(closed, opened.legs[0].symbol)
-        legs = sorted(opened.legs, key=lambda leg: leg.side is Side.SELL)
+        legs = sorted(opened.legs, key=lambda leg: leg.side is SELL)
         if len(legs) > 1:  # one that was recovered may have lost a leg
             direction = (legs[0].symbol, legs[0].venue, legs[1].venue)
             self._cool_until[direction] = desk.ts + self._policy.cool_off_ms * 1_000_000
@@ -390,17 +390,17 @@ class Execution:
 
 
 def _plan(draft: Draft, leg: SizedLeg) -> Leg:
-    value = leg.quantity * leg.expected_price
-    net = leg.quantity * (ONE - base_fee(leg.fees, leg.side))
+    instrument, quantity, expected = leg.instrument, leg.quantity, leg.expected_price
+    in_base, in_quote = rates(leg.fees, leg.side)
     return Leg(
-        leg=draft.leg,
-        venue=draft.instrument.venue,
-        symbol=draft.instrument.symbol,
-        side=draft.side,
-        quantity=draft.quantity,
-        cap=draft.price,
-        expected_price=leg.expected_price,
-        expected_fee=value * quote_fee(leg.fees, leg.side),
-        net_base=net if draft.side is Side.BUY else -net,
+        draft.leg,
+        instrument.venue,
+        instrument.symbol,
+        leg.side,
+        quantity,
+        leg.price,
+        expected,
+        expected_fee=quantity * expected * in_quote,
+        net_base=quantity * (1 - in_base) if leg.side is BUY else quantity * (in_base - 1),
         client_id=draft.client_id,
     )

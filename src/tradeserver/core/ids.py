@@ -39,6 +39,11 @@ def base62(value: int, width: int) -> str:
     return "".join(reversed(digits))
 
 
+@lru_cache(maxsize=8_192)
+def _tail(leg: int, attempt: int) -> str:
+    return base62(leg, 1) + base62(attempt, 2)
+
+
 def parse(client_id: str) -> ClientId | None:
     """The parts of an id of this layout, or None for anybody else's."""
     if len(client_id) != LENGTH or any(c not in _VALUE for c in client_id):
@@ -63,18 +68,22 @@ def parse(client_id: str) -> ClientId | None:
 class ClientIds:
     """Makes the ids of one run. `head` is the run's name."""
 
-    __slots__ = ("head", "tag")
+    __slots__ = ("_arbitrage", "_front", "head", "tag")
 
     def __init__(self, tag: str, mode: str, start_s: int) -> None:
         if len(tag) != 2 or any(c not in _VALUE for c in tag):
             raise ValueError(f"an instance tag is two base62 characters, not {tag!r}")
         self.tag = tag
         self.head = tag + MODES[mode] + base62(start_s, 6)
+        self._arbitrage: int | None = None  # of the latest id, whose front the next one shares as a rule
+        self._front = ""
 
     def make(self, arbitrage: int, leg: int, attempt: int) -> str:
-        # By parts that come again and again, so that none of them has to be made: three digits, two, one, two.
-        high, low = divmod(arbitrage, 3_844)
-        return f"{self.head}{base62(high, 3)}{base62(low, 2)}{base62(leg, 1)}{base62(attempt, 2)}"
+        if arbitrage != self._arbitrage:
+            high, low = divmod(arbitrage, 3_844)  # by parts that come again and again: three digits, two
+            self._front = f"{self.head}{base62(high, 3)}{base62(low, 2)}"
+            self._arbitrage = arbitrage
+        return self._front + _tail(leg, attempt)
 
     def ours(self, client_id: str) -> bool:
         parts = parse(client_id)

@@ -18,6 +18,8 @@ from tradeserver.core.intents import LegIntent
 from tradeserver.core.types import ZERO, Charged, Fees, Instrument, Rounding, Side, measured, on_grid
 
 ONE = Decimal(1)
+BUY, SELL = Side.BUY, Side.SELL  # an Enum's member is found ten times as slowly by its class
+DOWN, UP = Rounding.DOWN, Rounding.UP
 
 
 class SizedLeg(msgspec.Struct, frozen=True):
@@ -33,32 +35,45 @@ class SizedLeg(msgspec.Struct, frozen=True):
 
 def base_fee(fees: Fees, side: Side) -> Decimal:
     """The fraction of a taker's base that the venue keeps."""
-    return fees.taker if fees.charged is Charged.RECEIVED and side is Side.BUY else ZERO
+    return fees.taker if fees.charged is Charged.RECEIVED and side is BUY else ZERO
 
 
 def quote_fee(fees: Fees, side: Side) -> Decimal:
     """The fraction of a taker's notional that is charged in quote."""
-    if fees.charged is Charged.QUOTE or (fees.charged is Charged.RECEIVED and side is Side.SELL):
+    if fees.charged is Charged.QUOTE or (fees.charged is Charged.RECEIVED and side is SELL):
         return fees.taker
     return ZERO
 
 
 @lru_cache(maxsize=1_024)
+def rates(fees: Fees, side: Side) -> tuple[Decimal, Decimal]:
+    """(`base_fee`, `quote_fee`)."""
+    return base_fee(fees, side), quote_fee(fees, side)
+
+
+@lru_cache(maxsize=1_024)
 def _shares(fees: Fees) -> tuple[Decimal, Decimal]:
     """Of a buy: the share of its base that stays ours, and what it takes in quote for each one of its notional."""
-    return ONE - base_fee(fees, Side.BUY), ONE + quote_fee(fees, Side.BUY)
+    return ONE - base_fee(fees, BUY), ONE + quote_fee(fees, BUY)
 
 
 def reserve(leg: SizedLeg) -> tuple[str, Decimal]:
     """(asset, amount) that the order may take at worst: a buy its cap and fee in quote, a sell its base."""
-    if leg.side is Side.SELL:
+    if leg.side is SELL:
         return leg.instrument.base, leg.quantity
     return leg.instrument.quote, leg.quantity * leg.price * _shares(leg.fees)[1]
 
 
+@lru_cache(maxsize=1_024)
+def _lots(instruments: tuple[Instrument, ...]) -> tuple[Decimal, int]:
+    """Of these instruments: the smallest common multiple of their lots, and which one has the finest lot."""
+    lots = tuple([instrument.lot for instrument in instruments])
+    return common_multiple(lots), lots.index(min(lots))
+
+
 def gross_up(target: Decimal, fees: Fees, lot: Decimal) -> Decimal:
     """The quantity to buy so that `target` base arrives, up to the next lot."""
-    return on_grid(target / _shares(fees)[0], lot, Rounding.UP)
+    return on_grid(target / _shares(fees)[0], lot, UP)
 
 
 class Sized(msgspec.Struct, frozen=True):
@@ -70,11 +85,11 @@ class Sized(msgspec.Struct, frozen=True):
 
 
 class _Priced(msgspec.Struct, frozen=True):
-    intent: LegIntent
     instrument: Instrument
     fees: Fees
-    buys: bool
+    side: Side
     price: Decimal
+    expected_price: Decimal
     arrives: Decimal  # share of the base that is bought and stays ours
     costs: Decimal  # what a buy takes in quote, for each one of its notional
     nets: bool  # this leg takes the carried dust in: the one with the finest lot
@@ -93,24 +108,43 @@ def size(
     balances by (venue, asset), `carried` the dust of the base asset; it is netted where the trade is at least twice as
     large. A quantity of zero is for risk to refuse.
     """
-    lots = tuple([instrument.lot for _, instrument, _ in legs])
-    lot, finest = common_multiple(lots), lots.index(min(lots))
+    lot, finest = _lots(tuple([instrument for _, instrument, _ in legs]))
     priced: list[_Priced] = []
     for leg, instrument, fees in legs:
-        buys = leg.side is Side.BUY
-        price = measured(leg.cap, instrument.tick, Rounding.DOWN if buys else Rounding.UP)
+        price = measured(leg.cap, instrument.tick, DOWN if leg.side is BUY else UP)
         if price <= ZERO:
             return Sized((), f"TICK_SIZE {instrument.venue}")
         arrives, costs = _shares(fees)
-        priced.append(_Priced(leg, instrument, fees, buys, price, arrives, costs, len(priced) == finest))
+        expected = money(leg.expected_price, instrument)
+        priced.append(_Priced(instrument, fees, leg.side, price, expected, arrives, costs, len(priced) == finest))
     whole = Decimal(repr(quantity))
-    netted = carried
-    wanted, limiter = _largest(priced, whole, max_notional, free, netted)
-    common = on_grid(max(wanted, ZERO), lot, Rounding.DOWN)
-    if netted and abs(netted) * 2 >= common:
-        netted = ZERO
+    common, netted = _netting(whole, lot, carried)
+    sized = _legs(priced, common, netted)
+    if common and _within(sized, max_notional, free):
+        return Sized(sized, "", netted)  # as nearly always: nothing limits it
+    return _limited(priced, whole, lot, max_notional, free, carried)
+
+
+def _netting(wanted: Decimal, lot: Decimal, carried: Decimal) -> tuple[Decimal, Decimal]:
+    """(quantity on the common lot, the dust that a trade so large nets)."""
+    common = on_grid(max(wanted, ZERO), lot, DOWN)
+    return common, carried if abs(carried) * 2 < common else ZERO
+
+
+def _limited(
+    priced: Sequence[_Priced],
+    whole: Decimal,
+    lot: Decimal,
+    max_notional: Decimal,
+    free: Mapping[tuple[str, str], Decimal],
+    carried: Decimal,
+) -> Sized:
+    """The largest that balances and limit allow, where they do not allow the whole."""
+    wanted, limiter = _largest(priced, whole, max_notional, free, carried)
+    common, netted = _netting(wanted, lot, carried)
+    if netted != carried:
         wanted, limiter = _largest(priced, whole, max_notional, free, netted)
-        common = on_grid(max(wanted, ZERO), lot, Rounding.DOWN)
+        common = on_grid(max(wanted, ZERO), lot, DOWN)
     sized = _legs(priced, common, netted)
     while common and not _within(sized, max_notional, free):  # the gross-up rounds up: once, by a lot
         common -= lot
@@ -130,7 +164,7 @@ def _largest(
     for leg in priced:
         rules, price = leg.instrument, leg.price
         taken_in = netted if leg.nets else ZERO
-        if leg.buys:
+        if leg.side is BUY:
             asset = rules.quote
             affordable = free.get((rules.venue, asset), ZERO) / (price * leg.costs) * leg.arrives + taken_in
             largest = max_notional / price * leg.arrives + taken_in
@@ -146,25 +180,23 @@ def _largest(
 
 
 def _legs(priced: Sequence[_Priced], common: Decimal, netted: Decimal) -> tuple[SizedLeg, ...]:
+    """`common` net of fees and of the dust that a leg takes in: a buy buys less of it, a sell sells it too."""
     sized = []
     for leg in priced:
-        rules = leg.instrument
-        quantity = _quantity(leg, common, netted if leg.nets else ZERO) if common else common
-        expected = money(leg.intent.expected_price, rules)
-        sized.append(SizedLeg(rules, leg.fees, leg.intent.side, quantity, leg.price, expected))
+        rules, quantity = leg.instrument, common
+        if common:
+            taken_in = netted if leg.nets else ZERO
+            if leg.side is BUY:
+                quantity = gross_up(max(common - taken_in, ZERO), leg.fees, rules.lot)
+            else:
+                quantity = on_grid(common + taken_in, rules.lot, DOWN)
+        sized.append(SizedLeg(rules, leg.fees, leg.side, quantity, leg.price, leg.expected_price))
     return tuple(sized)
-
-
-def _quantity(leg: _Priced, common: Decimal, netted: Decimal) -> Decimal:
-    """`common` net of fees and of the dust that this leg takes in: a buy buys less of it, a sell sells it too."""
-    if leg.buys:
-        return gross_up(max(common - netted, ZERO), leg.fees, leg.instrument.lot)
-    return on_grid(common + netted, leg.instrument.lot, Rounding.DOWN)
 
 
 def money(price: float, instrument: Instrument) -> Decimal:
     """An average or a mid as money: to a thousandth of a tick, so that sums of its products stay exact."""
-    return measured(price, instrument.tick / 1000, Rounding.DOWN)
+    return measured(price, instrument.tick / 1000, DOWN)
 
 
 def _within(legs: Sequence[SizedLeg], max_notional: Decimal, free: Mapping[tuple[str, str], Decimal]) -> bool:

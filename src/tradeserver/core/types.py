@@ -64,7 +64,7 @@ class Charged(Word):
     THIRD = "third"  # BNB, KCS: `Fees.third_asset`
 
 
-class Fees(msgspec.Struct, frozen=True):
+class Fees(msgspec.Struct, frozen=True, cache_hash=True):
     """Commission rates of one symbol at one venue, as fractions (0.001 is 10 bps)."""
 
     maker: Decimal
@@ -73,7 +73,7 @@ class Fees(msgspec.Struct, frozen=True):
     third_asset: str = ""
 
 
-class Instrument(msgspec.Struct, frozen=True):
+class Instrument(msgspec.Struct, frozen=True, cache_hash=True):
     """One symbol at one venue with its trading rules. Prices in quote, quantities in base.
 
     A `max_*` or `min_*` of zero means that the venue sets no such limit.
@@ -119,7 +119,8 @@ def measured(x: float, step: Decimal, rounding: Rounding) -> Decimal:
     if steps > _COUNTABLE:
         return quantise(Decimal(repr(x)), step, rounding)
     nearest = round(steps)
-    if abs(steps - nearest) > 1e-9 * max(abs(steps), 1.0):
+    apart = abs(steps - nearest)
+    if apart > 1e-9 and apart > 1e-9 * abs(steps):
         nearest = math.floor(steps) if rounding is Rounding.DOWN else math.ceil(steps)
     return Decimal(nearest) * step
 
@@ -135,8 +136,13 @@ def quantise(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
 
 def on_grid(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
     """Money on the grid of `step`, exactly: what is already money has no float's noise that would need snapping."""
-    steps = (value / step).to_integral_value(ROUND_FLOOR if rounding is Rounding.DOWN else ROUND_CEILING)
-    return (steps * step).quantize(step)
+    steps = value // step  # towards zero
+    if rounding is Rounding.DOWN:
+        if steps * step > value:
+            steps -= 1
+    elif steps * step < value:
+        steps += 1
+    return steps * step
 
 
 def plain(value: Decimal) -> str:
