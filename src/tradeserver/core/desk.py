@@ -91,7 +91,9 @@ class Desk:
 
     def keep(self, record: Record) -> None:
         """The record happens: apply it and write it."""
-        self.apply(record)
+        change = self._apply.get(type(record))
+        if change is not None:
+            change(record)
         self.records.append(record)
 
     def alert(self, severity: Severity, code: str, text: str) -> None:
@@ -129,7 +131,8 @@ class Desk:
     def _submitted(self, record: OrderSubmitted) -> None:
         order = self.orders.apply_submitted(record)
         self.ledger.hold(order)
-        self._reopen(record.arbitrage)  # only an order that the log had lost can be of a closed one
+        if record.arbitrage not in self.arbitrages:  # only an order that the log had lost can be of a closed one
+            self._reopen(record.arbitrage)
         arbitrage = self.arbitrages.get(record.arbitrage)
         if arbitrage is not None:
             arbitrage.add(order)
@@ -170,7 +173,8 @@ class Desk:
     def _opened(self, record: ArbitrageOpened) -> None:
         self.arbitrages[record.arbitrage] = Arbitrage(record)
         self.next_arbitrage = max(self.next_arbitrage, record.arbitrage + 1)
-        self._carry(record.base, -record.carried)
+        if record.carried:
+            self._carry(record.base, -record.carried)
 
     def _hedged(self, record: HedgeDecided) -> None:
         arbitrage = self.arbitrages.get(record.arbitrage)

@@ -35,7 +35,7 @@ from tradeserver.core.records import (
 )
 from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits
 from tradeserver.core.sizing import BUY, SELL, Sized, SizedLeg, money, rates, reserve, size
-from tradeserver.core.types import ZERO, Side
+from tradeserver.core.types import ZERO
 from tradeserver.core.venues import Readiness
 
 SECOND_NS = 1_000_000_000

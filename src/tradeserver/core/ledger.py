@@ -100,19 +100,25 @@ class Ledger:
     # ---- reservations: `before` and `after` bracket every change of an order -----------------------------------------
 
     def hold(self, order: Order) -> None:
-        self._reserve(order, 1)
-
-    def release(self, order: Order) -> None:
-        self._reserve(order, -1)
-
-    def _reserve(self, order: Order, sign: int) -> None:
-        submitted = order.submitted
+        """Set aside what it may still take, to a fixed grain."""
         if not order.live:
             return
-        # To a fixed grain, so that what is added for a state is exactly what is taken away for it.
-        amount = (submitted.reserve * order.open_quantity / submitted.quantity).quantize(_GRAIN)
+        submitted, may_fill = order.submitted, order.open_quantity
+        amount = submitted.reserve
+        if may_fill != submitted.quantity:
+            amount = amount * may_fill / submitted.quantity
+        order.held = amount.quantize(_GRAIN)
         holding = (submitted.venue, submitted.reserve_asset)
-        left = self.reserved.get(holding, ZERO) + sign * amount
+        self._reserve(holding, order.held)
+
+    def release(self, order: Order) -> None:
+        """Give back exactly what was set aside for it."""
+        submitted = order.submitted
+        self._reserve((submitted.venue, submitted.reserve_asset), -order.held)
+        order.held = ZERO
+
+    def _reserve(self, holding: Holding, amount: Decimal) -> None:
+        left = self.reserved.get(holding, ZERO) + amount
         if left:
             self.reserved[holding] = left
         else:

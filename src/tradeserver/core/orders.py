@@ -84,47 +84,27 @@ ENDED: Final = {
 }
 
 
-class Order:
+class Order(msgspec.Struct, eq=False):
     """One order of ours. What recovery must know is changed by records; the timers below are the run's own."""
 
-    __slots__ = (
-        "absences",
-        "accepted_ts",
-        "busy",
-        "ending",
-        "executed",
-        "filled",
-        "fills",
-        "fills_absent",
-        "first_fill_ts",
-        "next_query",
-        "queries",
-        "sent_ts",
-        "stages_ns",
-        "state",
-        "submitted",
-        "unsent",
-        "venue_order_id",
-    )
-
-    def __init__(self, submitted: OrderSubmitted) -> None:
-        self.submitted = submitted
-        self.state = S.SENT
-        self.venue_order_id = ""
-        self.executed = ZERO  # the venue's cumulative figure, once it is over
-        self.filled = ZERO  # the sum of our fills
-        self.fills: list[FillBooked] = []
-        self.ending: Ending | None = None
-        self.next_query = 0  # when to ask next; 0 = no need
-        self.queries = 0
-        self.absences = 0  # "no such order" answers to queries sent late enough to be evidence
-        self.fills_absent = False  # a fills query sent late enough was answered without a trace
-        self.sent_ts = 0
-        self.accepted_ts = 0
-        self.first_fill_ts = 0
-        self.stages_ns: dict[str, int] = {}
-        self.busy = False  # counted in `Orders.busy`
-        self.unsent = False  # refused before a byte left
+    submitted: OrderSubmitted
+    state: OrderState = S.SENT
+    venue_order_id: str = ""
+    executed: Decimal = ZERO  # the venue's cumulative figure, once it is over
+    filled: Decimal = ZERO  # the sum of our fills
+    fills: list[FillBooked] = []  # msgspec makes a new one for each
+    ending: Ending | None = None
+    held: Decimal = ZERO  # what the ledger sets aside for it
+    next_query: int = 0  # when to ask next; 0 = no need
+    queries: int = 0
+    absences: int = 0  # "no such order" answers to queries sent late enough to be evidence
+    fills_absent: bool = False  # a fills query sent late enough was answered without a trace
+    sent_ts: int = 0
+    accepted_ts: int = 0
+    first_fill_ts: int = 0
+    stages_ns: dict[str, int] = {}
+    busy: bool = False  # counted in `Orders.busy`
+    unsent: bool = False  # refused before a byte left
 
     @property
     def client_id(self) -> str:
