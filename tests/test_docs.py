@@ -232,7 +232,8 @@ def test_every_log_line_has_a_row() -> None:
     found: set[str] = set()
     words: set[str] = set()
     processes = ("app/daemon.py", "relay.py", "guard/process.py", "guard/kill.py")
-    for name in (*processes, "services/logs.py", "services/guarding.py"):
+    alerting = ("services/alerting/outlet.py", "services/alerting/heartbeat.py")
+    for name in (*processes, *alerting, "services/logs.py", "services/guarding.py"):
         tree = ast.parse((SRC / name).read_text("utf-8"))
         found.update(text for call in calls(tree, "put") for text in constants(call.args[1]))
         words.update(text for node in ast.walk(tree) for text in constants(node))

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from tradeserver.core.records import BalanceBooked, Checkpoint, Record, RunStopped
-from tradeserver.relay import Batch, LogSink, Relay, Sink, SinkError, StoreSink, silence
+from tradeserver.relay import Relay, silence
 from tradeserver.runtime.wal import FileWal, WalSettings, encode_record
 from tradeserver.services import layout, queries
 from tradeserver.services.control import Server
 from tradeserver.services.lock import Lock
 from tradeserver.services.logs import Log
 from tradeserver.services.positions import Positions, delivered
+from tradeserver.services.sinks import Batch, LogSink, Sink, SinkError, StoreSink
 from tradeserver.services.store import read
 
 EMPTY = Checkpoint(
@@ -63,6 +64,9 @@ class Moody:
             self.taken += [n for n, _ in batch[: len(batch) // 2]]
             raise SinkError("not now")
         self.taken += [n for n, _ in batch]
+
+    def settled(self, at: int) -> int:
+        return at
 
     async def close(self) -> None: ...
 

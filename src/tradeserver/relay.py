@@ -1,8 +1,8 @@
 """The relay: a process of its own that tails the write-ahead log and delivers what is synced.
 
-Sinks are NATS, the database and the log lines on standard output. Each has its own position, its own reader and its own
-pace: one that is down waits and catches up by itself, after an outage of any length, and holds up nobody else. The
-trading process knows nothing of all this; it only holds the other end of a pipe.
+Sinks are NATS, the database, alerts and the log lines on standard output. Each has its own position, its own reader
+and its own pace: one that is down waits and catches up by itself, after an outage of any length, and holds up nobody
+else. The trading process knows nothing of all this; it only holds the other end of a pipe.
 
 One relay delivers (a lock file; a second one waits for it). It ends on EOF of the inherited pipe, or on SIGTERM, after
 it has delivered what the log holds. When the log falls silent it asks the daemon's control socket and says what it
@@ -19,21 +19,21 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from tradeserver.config import Config, prepare_state
-from tradeserver.core.records import Record, RunStopped
+from tradeserver.core.records import Severity
 from tradeserver.net.backoff import Backoff, BackoffSettings
-from tradeserver.runtime.wal_files import WalDamagedError, first_seq_of, list_segments
+from tradeserver.runtime.wal_files import WalDamagedError
 from tradeserver.runtime.wal_read import Tail
 from tradeserver.services import layout
 from tradeserver.services.control import ask
 from tradeserver.services.faults import Exit, NotRunningError, OperatorError
 from tradeserver.services.lock import Lock
-from tradeserver.services.logs import Log, notable
-from tradeserver.services.nats import NatsError, Publisher, Stream, shown
+from tradeserver.services.logs import Log
+from tradeserver.services.nats import Publisher, shown
 from tradeserver.services.positions import Positions
-from tradeserver.services.store import Store, StoreError
+from tradeserver.services.sinks import LogSink, NatsSink, Sink, SinkError, StoreSink, Tells
 
 POLL_S: Final = 0.02
 SAVE_S: Final = 0.5
@@ -44,131 +44,24 @@ REMIND_S: Final = 60.0
 BATCH: Final = 1_000
 BACKOFF: Final = BackoffSettings(first_s=0.1, factor=2.0, cap_s=5.0, jitter=0.5)
 
-Batch = Sequence[tuple[int, Record]]
-
-
-class SinkError(Exception):
-    """A sink cannot take anything now: wait, open it again."""
-
-
-class Sink(Protocol):
-    """Somewhere that records go. `open` answers the last sequence that it has; both raise SinkError."""
-
-    name: str
-
-    async def open(self, noted: int) -> int:
-        """Be ready; `noted` is what the relay remembers, for a sink that cannot say itself."""
-        ...
-
-    async def deliver(self, batch: Batch) -> None:
-        """Take `batch`, in order, or raise; some of it may then have been taken."""
-        ...
-
-    async def close(self) -> None:
-        """Let go. Never raises."""
-        ...
-
-
-class NatsSink:
-    """JetStream. The stream's last message is the truth."""
-
-    name = "nats"
-
-    def __init__(self, make: Callable[[], Publisher]) -> None:
-        self._make = make
-        self._publisher: Publisher | None = None
-
-    async def open(self, noted: int) -> int:
-        """A new connection."""
-        self._publisher = self._make()
-        try:
-            found = await self._publisher.connect()
-        except NatsError as error:
-            raise SinkError(str(error)) from None
-        if isinstance(found, Stream):
-            return 0 if found is Stream.NEW else noted
-        return found
-
-    async def deliver(self, batch: Batch) -> None:
-        """Publish and wait for the acknowledgements."""
-        assert self._publisher is not None
-        try:
-            await self._publisher.publish(batch)
-        except NatsError as error:
-            raise SinkError(str(error)) from None
-
-    async def close(self) -> None:
-        """Drop the connection."""
-        if self._publisher is not None:
-            await self._publisher.close()
-            self._publisher = None
-
-
-class StoreSink:
-    """The database, in a thread: it may wait for a disk or a lock. Its row `position` is the truth."""
-
-    name = "store"
-
-    def __init__(self, url: str) -> None:
-        self._store = Store(url)
-
-    async def open(self, noted: int) -> int:
-        """Make the tables where they are missing."""
-        try:
-            return await asyncio.to_thread(self._store.open)
-        except StoreError as error:
-            raise SinkError(str(error)) from None
-
-    async def deliver(self, batch: Batch) -> None:
-        """One transaction."""
-        try:
-            await asyncio.to_thread(self._store.write, batch)
-        except StoreError as error:
-            raise SinkError(str(error)) from None
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        self._store.close()
-
-
-class LogSink:
-    """Log lines of the records that deserve one. Begins at the end of the log where it has no note."""
-
-    name = "log"
-
-    def __init__(self, log: Log, directory: Path) -> None:
-        self._log = log
-        self._directory = directory
-        self.stopped = False  # the last record said that the daemon ended in order
-        self.heard = time.monotonic()
-
-    async def open(self, noted: int) -> int:
-        """Where we were, or the beginning of the newest segment."""
-        segments = list_segments(self._directory)
-        return noted or (first_seq_of(segments[-1]) - 1 if len(segments) > 1 else 0)
-
-    async def deliver(self, batch: Batch) -> None:
-        """Queue the lines; a thread writes them."""
-        self.heard = time.monotonic()
-        self.stopped = isinstance(batch[-1][1], RunStopped)
-        for sequence, record in batch:
-            line = notable(sequence, record)
-            if line is not None:
-                level, event, fields = line
-                self._log.put(level, event, **fields)
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
 
 class Relay:
     """Everything above, running."""
 
-    def __init__(self, state: Path, sinks: Sequence[Sink], log: Log, watched: LogSink | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        sinks: Sequence[Sink],
+        log: Log,
+        watched: LogSink | None = None,
+        pages: Sequence[Callable[[Severity, str, str], None]] = (),
+    ) -> None:
         self._state = state
         self._sinks = sinks
         self._log = log
         self._watched = watched
+        self._pages = pages
+        self._at: dict[str, int] = {}  # what each sink has taken
         self._stopping = asyncio.Event()
         self._lost: set[str] = set()  # sinks that are down
         self._lock = Lock(layout.relay_lock(state))
@@ -228,6 +121,7 @@ class Relay:
                 self._log.put("error", "relay_sink_failed", sink=sink.name, exc_info=error)
             finally:
                 await sink.close()
+                self._settle(sink)
             self._lost.add(sink.name)
             # Once told to stop, go on trying at a steady pace: `run` bounds the time.
             await asyncio.sleep(backoff.next_s()) if self._stopping.is_set() else await self._pause(backoff.next_s())
@@ -237,7 +131,8 @@ class Relay:
         directory = layout.wal(self._state)
         position = await sink.open(self._positions[sink.name])
         _require(directory, position, sink.name)
-        self._positions.note(sink.name, position)
+        self._at[sink.name] = position
+        self._settle(sink)
         tail = Tail(directory, position)
         try:
             while True:
@@ -245,7 +140,8 @@ class Relay:
                 batch = tail.poll(BATCH)
                 if batch:
                     await sink.deliver(batch)
-                    self._positions.note(sink.name, batch[-1][0])
+                    self._at[sink.name] = batch[-1][0]
+                    self._settle(sink)
                 if backoff.failures:  # only now does it work again: it has taken something, or has everything
                     backoff.reset()
                     self._lost.discard(sink.name)
@@ -256,6 +152,10 @@ class Relay:
                     await self._pause(POLL_S)
         finally:
             tail.close()
+
+    def _settle(self, sink: Sink) -> None:
+        if sink.name in self._at:
+            self._positions.note(sink.name, sink.settled(self._at[sink.name]))
 
     async def _save_often(self) -> None:
         while True:
@@ -272,6 +172,8 @@ class Relay:
                 continue
             code, text = await asyncio.to_thread(silence, layout.control(self._state))
             self._log.put("critical", code, text=text, silent_s=round(now - heard.heard, 1))
+            for page in self._pages:
+                page(Severity.CRITICAL, code, text)
             told = now
 
     async def _pause(self, seconds: float) -> bool:
@@ -328,7 +230,22 @@ def sinks(config: Config, state: Path, log: Log) -> list[Sink]:
         found.append(NatsSink(lambda: _publisher(config)))
     if config.store.enabled:
         found.append(StoreSink(config.store_url))
-    return [*found, LogSink(log, layout.wal(state))]
+    lines = LogSink(log, layout.wal(state))
+    if config.alerts.discord or config.alerts.others or config.alerts.heartbeat:
+        from tradeserver.services.alerting.sink import AlertSink  # not for the daemon, which imports `arguments`
+
+        found.append(
+            AlertSink(
+                config.alerts,
+                config.instance.name,
+                layout.wal(state),
+                layout.summed_up(state),
+                config.store_url if config.store.enabled else "",
+                lines.well,
+                log,
+            )
+        )
+    return [*found, lines]
 
 
 def _publisher(config: Config) -> Publisher:
@@ -350,7 +267,8 @@ def run(config: Config, lifeline: int = -1) -> int:
 
 async def _main(config: Config, state: Path, log: Log, lifeline: int) -> None:
     mine = sinks(config, state, log)
-    relay = Relay(state, mine, log, next(sink for sink in mine if isinstance(sink, LogSink)))
+    watched = next(sink for sink in mine if isinstance(sink, LogSink))
+    relay = Relay(state, mine, log, watched, [sink.tell for sink in mine if isinstance(sink, Tells)])
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, relay.stop)
     if lifeline < 0:

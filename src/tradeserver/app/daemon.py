@@ -21,7 +21,7 @@ import uvloop
 from tradeserver import guard
 from tradeserver.app.door import Door
 from tradeserver.app.wiring import SECOND_NS, commit, make_engine, make_sessions
-from tradeserver.config import Config, Wiring, credentials, describe, load, prepare_state, wiring_allowed
+from tradeserver.config import Config, Wiring, check_alerts, credentials, describe, load, prepare_state, wiring_allowed
 from tradeserver.core.events import Operator, RunBegan
 from tradeserver.core.operator import STARTING
 from tradeserver.core.records import Checkpoint, Record
@@ -57,6 +57,7 @@ def run(path: Path, live: bool = False) -> int:
     """Run the daemon until it is stopped; the exit code. Raises OperatorError with one sentence."""
     config = load(path)
     keys = credentials(config)
+    check_alerts(config)
     wiring = wiring_allowed(config, live, keys)
     if wiring == "live":
         for venue in config.enabled:

@@ -22,6 +22,9 @@ ScopeOption = Annotated[
 data = typer.Typer(help="Recorded market data.", no_args_is_help=True, rich_markup_mode="rich")
 
 
+alert = typer.Typer(help="Who is told.", no_args_is_help=True, rich_markup_mode="rich")
+
+
 def register(app: typer.Typer) -> None:
     """Add the verbs to `app`."""
     panels: dict[str, tuple[Callable[..., None], ...]] = {
@@ -34,6 +37,8 @@ def register(app: typer.Typer) -> None:
             app.command(rich_help_panel=panel)(verb)
     data.command("verify")(verify)
     app.add_typer(data, name="data", rich_help_panel=PROVE)
+    alert.command("test")(alert_test)
+    app.add_typer(alert, name="alert", rich_help_panel=PROVE)
     app.command(hidden=True)(relay)
     app.command(hidden=True)(guard)
 
@@ -201,11 +206,12 @@ def _tell(verb: str, state: Path, config: Path | None, as_json: bool, **args: An
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Explain a configuration: where orders would go, every limit in words, the venues' cards, every value."""
     from tradeserver.cli import show
-    from tradeserver.config import credentials, describe, load, wiring_allowed
+    from tradeserver.config import check_alerts, credentials, describe, load, wiring_allowed
     from tradeserver.services.faults import ConfigError
 
     config = load(file)
     keys = credentials(config)
+    check_alerts(config)
     try:
         wiring = wiring_allowed(config, False, keys)
     except ConfigError:
@@ -312,3 +318,25 @@ def verify(
     if report.problem:
         sys.stderr.write(f"tradeserver: {report.problem}\n")
         raise typer.Exit(1)
+
+
+def alert_test(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Send one alert of each severity and a sample summary to everybody, fetch the heartbeat; exit 1 if one fails."""
+    import asyncio
+
+    from tradeserver.cli import show
+    from tradeserver.config import load
+    from tradeserver.services.alerting.rehearsal import rehearse
+    from tradeserver.services.faults import NotFoundError
+    from tradeserver.services.logs import Log
+
+    config = load(file)
+    rows = asyncio.run(rehearse(config.alerts, config.instance.name, Log("alert", out=sys.stderr)))
+    if not rows:
+        raise NotFoundError(f"{file} names nobody to tell: set alerts.discord, alerts.others or alerts.heartbeat")
+    if as_json:
+        show.as_json({"rows": rows})
+    else:
+        for row in rows:
+            print(f"{row['channel']:<12} {row['what']:<10} {row['result']}")
+    raise typer.Exit(0 if all(row["result"] == "delivered" for row in rows) else 1)

@@ -6,6 +6,16 @@ of real orders; `effective` is what `tradeserver check` prints. pydantic lives i
 
 from tradeserver.config.loading import load, parse
 from tradeserver.config.schema import Config, StrategyChoice
-from tradeserver.config.wiring import Wiring, credentials, prepare_state, wiring_allowed
+from tradeserver.config.wiring import Wiring, check_alerts, credentials, prepare_state, wiring_allowed
 
-__all__ = ["Config", "StrategyChoice", "Wiring", "credentials", "load", "parse", "prepare_state", "wiring_allowed"]
+__all__ = [
+    "Config",
+    "StrategyChoice",
+    "Wiring",
+    "check_alerts",
+    "credentials",
+    "load",
+    "parse",
+    "prepare_state",
+    "wiring_allowed",
+]

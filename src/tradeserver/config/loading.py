@@ -12,6 +12,7 @@ import difflib
 import enum
 import importlib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -269,13 +270,31 @@ def _cross_check(config: Config) -> None:
     twice = sorted({s for s in config.symbols if config.symbols.count(s) > 1})
     if twice:
         raise ConfigError(f"symbols: {twice[0]} is listed twice")
+    for place, reference in alert_references(config):
+        _reference(place, reference)
+    if config.alerts.summary_at and not _TIME.fullmatch(config.alerts.summary_at):
+        raise ConfigError('alerts.summary_at: wanted a time HH:MM in quotes, or "" for never')
     for name, venue in config.enabled.items():
         if 0 < getattr(venue.settings, "dead_man_s", 0) < 5:
             raise ConfigError(f"venues.{name}.settings.dead_man_s: the venue takes 5 s or more; 0 switches it off")
         for what in ("key", "secret", "passphrase"):
             reference = getattr(venue, what)
             if reference:
-                try:
-                    check_reference(reference)
-                except ConfigError as error:
-                    raise ConfigError(f"venues.{name}.{what}: {error}") from None
+                _reference(f"venues.{name}.{what}", reference)
+
+
+_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+
+
+def alert_references(config: Config) -> list[tuple[str, str]]:
+    """(key, reference) of every address that alerts go to."""
+    alerts = config.alerts
+    found = [(f"alerts.{what}[{n}]", r) for what in ("discord", "others") for n, r in enumerate(getattr(alerts, what))]
+    return [*found, *([("alerts.heartbeat", alerts.heartbeat)] if alerts.heartbeat else [])]
+
+
+def _reference(place: str, reference: str) -> None:
+    try:
+        check_reference(reference)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None

@@ -22,6 +22,7 @@ from tradeserver.core.types import Charged, Fees
 from tradeserver.runtime.journal import JournalSettings
 from tradeserver.runtime.wal import WalSettings
 from tradeserver.services import layout
+from tradeserver.services.alerting.settings import AlertSettings
 from tradeserver.sessions.paper_venue import PaperSettings
 from tradeserver.sessions.sockets import SocketSettings
 from tradeserver.venues.binance.settings import BinanceSettings
@@ -166,6 +167,7 @@ class Config:
     journal: JournalSettings = field(default_factory=JournalSettings)
     nats: NatsSettings = field(default_factory=NatsSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from tradeserver.config.loading import alert_references
 from tradeserver.config.schema import AnyVenueConfig, Config
 from tradeserver.services.faults import ConfigError
 from tradeserver.services.secrets import resolve
@@ -39,6 +40,16 @@ def credentials(config: Config, environ: Mapping[str, str] = os.environ) -> dict
         values = {what: resolve(getattr(venue, what), f"venues.{name}.{what}", environ).reveal() for what in wanted}
         found[name] = Credentials(**values)
     return found
+
+
+def check_alerts(config: Config, environ: Mapping[str, str] = os.environ) -> None:
+    """Every address of alerts that this machine holds itself is there. Raises ConfigError.
+
+    What a secret store holds is the relay's to fetch: its outage stops no start.
+    """
+    for place, reference in alert_references(config):
+        if not reference.startswith("aws:"):
+            resolve(reference, place, environ)
 
 
 def wiring_allowed(config: Config, live_flag: bool, keys: Mapping[str, Credentials]) -> Wiring:

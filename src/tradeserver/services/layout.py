@@ -60,6 +60,11 @@ def relay_positions(state: Path) -> Path:
     return state / "relay.json"
 
 
+def summed_up(state: Path) -> Path:
+    """The last day whose summary was sent."""
+    return state / "summary.day"
+
+
 def store_url(state: Path) -> str:
     """The default database."""
     return f"sqlite:///{state.absolute() / 'tradeserver.sqlite'}"

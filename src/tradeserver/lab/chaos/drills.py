@@ -23,12 +23,13 @@ from tradeserver.core.events import OrderRejected, OrderUncertain
 from tradeserver.core.records import BalanceBooked, Checkpoint, Record
 from tradeserver.core.types import plain
 from tradeserver.lab.chaos.scene import Case, set_up
-from tradeserver.relay import Batch, Relay, SinkError
+from tradeserver.relay import Relay
 from tradeserver.runtime.wal import FileWal, WalBusyError, WalSettings, encode_record
 from tradeserver.runtime.wal_files import WalDamagedError, list_segments
 from tradeserver.services import layout
 from tradeserver.services.faults import ConfigError
 from tradeserver.services.logs import Log
+from tradeserver.services.sinks import Batch, SinkError
 from tradeserver.simulator.config import SimConfig
 from tradeserver.venues.base import Credentials
 from tradeserver.venues.binance.errors import row_of
@@ -56,6 +57,10 @@ class Moody:
     async def open(self, noted: int) -> int:
         """What it has is the truth."""
         return self.taken[-1] if self.taken else 0
+
+    def settled(self, at: int) -> int:
+        """All of it."""
+        return at
 
     async def deliver(self, batch: Batch) -> None:
         """According to its mood."""
