@@ -117,3 +117,20 @@ def test_an_orderly_end_is_no_crash() -> None:
         kit.engine.apply(RunStopped(ts=kit.ts, reason="asked"))
     assert not kit.engine.desk.states.has("global", "crashes")
     assert not kit.engine.desk.crashes
+
+
+def test_exposure_seconds_go_on_over_a_restart_from_the_log_and_from_a_checkpoint() -> None:
+    """One leg has filled, then the process dies for 30 s; what stood meanwhile counts."""
+    kit = running(one_sided_limit=0)
+    buy, _ = kit.edge()
+    kit.accept(buy)
+    kit.fill(buy)
+    filled = kit.ts
+    images = (kit.records, [kit.engine.checkpoint(kit.ts)])
+    for log in images:
+        later = Kit(breakers=BreakerLimits(one_sided_limit=0, crash_limit=0))
+        for record in log:
+            later.engine.apply(record)
+        arbitrage = later.engine.desk.arbitrages[1]
+        expected = 0.00666333 * 60_001 * 30
+        assert abs(arbitrage.exposure_until(filled + 30 * SECOND_NS) - expected) < 0.1

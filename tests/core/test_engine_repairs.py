@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desk_kit import D, Kit, submitted
-from tradeserver.core.commands import SubmitOrder
+from tradeserver.core.commands import CancelAll, SubmitOrder
 from tradeserver.core.events import LinkDown, Operator, OrderRejected, SendRefused, VenueFault
 from tradeserver.core.records import (
     Alert,
@@ -14,6 +14,7 @@ from tradeserver.core.records import (
     Outcome,
     PnlMarked,
     RunStopped,
+    Severity,
 )
 
 
@@ -112,3 +113,55 @@ def test_held_exposure_can_be_levelled_by_hand() -> None:
     (cleared,) = kit.of(DustCleared)
     assert (cleared.amount, cleared.by) == (held, "control")
     assert not kit.engine.desk.dust
+
+
+# ---- a key that is not accepted --------------------------------------------------------------------------------------
+
+
+def refused_key(kit: Kit, venue: str = "kucoin") -> None:
+    kit.feed(VenueFault(ts=kit.ts, venue=venue, channel="orders", code="AUTH", text="400006 The IP is not allowed"))
+
+
+def test_a_refused_key_opens_nothing_there_until_a_person_says_so_also_after_a_restart() -> None:
+    kit = Kit()
+    kit.begin()
+    kit.quiet()
+    refused_key(kit)
+    refused_key(kit)
+    assert kit.edge() == []
+    pages = [a for a in kit.of(Alert) if a.code == "KEY_REFUSED"]
+    assert [a.severity for a in pages] == [Severity.CRITICAL], "paged once"
+    assert "clear key refused --scope venue:kucoin" in pages[0].text.replace('"', "")
+    later = Kit()
+    for record in kit.records:
+        later.engine.apply(record)
+    assert later.engine.desk.states.has("venue:kucoin", "key refused")
+    kit.feed(Operator(ts=kit.ts, action="clear", scope="venue:kucoin", argument="key refused", source="control"))
+    kit.later(1_000)
+    assert len(kit.edge()) == 2
+
+
+def test_a_kill_still_cancels_where_the_key_was_refused() -> None:
+    kit = Kit()
+    kit.begin()
+    refused_key(kit)
+    kit.commands.clear()
+    kit.feed(Operator(ts=kit.ts, action="kill", scope="venue:kucoin", source="control"))
+    assert [c.venue for c in kit.commands if isinstance(c, CancelAll)] == ["kucoin"]
+
+
+def test_the_hedge_goes_where_the_key_is_accepted() -> None:
+    """The sell at KuCoin was refused for its key: the buy is undone at Binance, though KuCoin bids more."""
+    kit = Kit()
+    kit.begin()
+    kit.quiet()
+    buy, sell = kit.edge()
+    kit.accept(buy)
+    kit.fill(buy)
+    kit.close(buy)
+    refused_key(kit)
+    kit.commands.clear()
+    kit.feed(OrderRejected(ts=kit.ts, venue=sell.venue, client_id=sell.client_id, code="400006", text="ip"))
+    for _ in range(30):
+        again(kit, 100)
+    assert {h.venue for h in submitted(kit.commands)} == {"binance"}

@@ -5,13 +5,16 @@ A verb that changes something is an `Operator` input like any other, so that a r
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import Operator
+from tradeserver.core.operator import PAUSE
 from tradeserver.runtime.reactor import Reactor
 from tradeserver.services.control import Handler
+from tradeserver.services.faults import NotFoundError
 from tradeserver.services.killing import KillDoor
 
 
@@ -40,8 +43,8 @@ class Door:
             "status": self._status,
             "books": self._books,
             **self._kill.verbs(),
-            "pause": lambda scope="global", source="control": self._say("pause", scope, source=source),
-            "resume": lambda scope="global": self._say("resume", scope),
+            "pause": self._pause,
+            "resume": self._resume,
             "stop": lambda: self._stop("asked to stop"),
         }
 
@@ -66,6 +69,23 @@ class Door:
             )
         return {"rows": rows}
 
-    def _say(self, action: str, scope: str, argument: str = "", source: str = "control") -> dict[str, Any]:
-        self._reactor.tell(Operator(ts=0, action=action, scope=scope, argument=argument, source=source))
+    def _pause(self, scope: str = "global", source: str = "control") -> dict[str, Any]:
+        scopes = self._engine.scopes()
+        if scope not in scopes:
+            near = difflib.get_close_matches(scope, scopes, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(scopes)}"
+            raise NotFoundError(f"there is no scope {scope!r}; {hint}")
+        return self._say("pause", scope, source)
+
+    def _resume(self, scope: str = "global") -> dict[str, Any]:
+        entries = self._engine.desk.states.entries()
+        if not any(e.scope == scope and e.reason == PAUSE for e in entries):
+            paused = ", ".join(e.scope for e in entries if e.reason == PAUSE) or "none"
+            others = ", ".join(f"clear {e.reason!r} --scope {e.scope}" for e in entries if e.reason != PAUSE)
+            also = f"; what else stops trading needs: {others}" if others else ""
+            raise NotFoundError(f"scope {scope} is not paused; paused is {paused}{also}")
+        return self._say("resume", scope, "control")
+
+    def _say(self, action: str, scope: str, source: str) -> dict[str, Any]:
+        self._reactor.tell(Operator(ts=0, action=action, scope=scope, source=source))
         return {"states": self._engine.vitals.status(self._clock())["states"]}

@@ -164,7 +164,12 @@ def pause(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Open no new arbitrage in a scope; open ones finish."""
+    """Open no new arbitrage in a scope; open ones finish and hedge. `resume` lifts it; a restart does not.
+
+    Scopes: global, venue:binance, symbol:BTC/USDT, strategy:cross_arb. Several may be paused at a time.
+
+        tradeserver pause --scope venue:kucoin
+    """
     _tell("pause", state, config, as_json, scope=scope)
 
 
@@ -174,7 +179,10 @@ def resume(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Lift a pause. A kill or a latch needs `clear`."""
+    """Lift the pause of one scope. A kill or a latch needs `clear`; what has a time ends by itself.
+
+    tradeserver resume --scope venue:kucoin
+    """
     _tell("resume", state, config, as_json, scope=scope)
 
 
@@ -185,7 +193,16 @@ def clear(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Clear a latch, after you have understood why it is there."""
+    """Clear a latch, after you have understood why it is there.
+
+    A latch is what stops trading until a person has looked: a kill, a breaker, repeated crashes, a key that a venue
+    does not accept. `status` names each with its scope. Dust that was levelled by hand is forgotten the same way.
+
+        tradeserver clear kill
+        tradeserver clear one-sided --scope strategy:cross_arb
+        tradeserver clear "key refused" --scope venue:kucoin
+        tradeserver clear dust --scope asset:BTC
+    """
     _tell("clear", state, config, as_json, scope=scope, reason=reason)
 
 

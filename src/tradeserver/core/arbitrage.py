@@ -5,8 +5,9 @@ interval by its open quantity, and so does the dust that the plan nets: to have 
 limit looks at the end farther from zero, a hedge at the end nearer to it, and none is needed while the interval
 contains zero. Commission in a third asset is a cost, never exposure.
 
-The bridge leads from the expected edge to the realised one, in quote, and sums exactly. Changed by records only, the
-timers apart.
+The bridge leads from the expected edge to the realised one, in quote, and sums exactly. What the market of the later
+legs did until the first one filled is "time between legs"; the rest of what a leg paid is its own slippage. Changed by
+records only, the timers apart: exposure-seconds go on over a restart.
 """
 
 from __future__ import annotations
@@ -57,7 +58,23 @@ class Arbitrage:
         self.attempts[leg] = max(self.attempts.get(leg, 0), order.submitted.attempt + 1)
 
     def image(self) -> ArbitrageImage:
-        return ArbitrageImage(self.opened, tuple(o.image() for o in self.orders.values()), self.rung, self.residual)
+        return ArbitrageImage(
+            self.opened,
+            tuple(o.image() for o in self.orders.values()),
+            self.rung,
+            self.residual,
+            self.exposure_quote_s,
+            self._exposed,
+            self._exposed_ts,
+        )
+
+    def load(self, image: ArbitrageImage) -> None:
+        """What a checkpoint remembers besides the orders."""
+        self.rung = image.rung
+        self.residual = image.residual
+        self.exposure_quote_s = image.exposure_quote_s
+        self._exposed = image.exposed
+        self._exposed_ts = image.exposed_ts
 
     def measure(self, ts: int) -> None:
         """From `ts` on what the fills leave is exposed, at the plan's price; what stood until now is added up."""
@@ -67,6 +84,12 @@ class Arbitrage:
             self.exposure_quote_s = self.exposure_until(ts)
             self._exposed = exposed
             self._exposed_ts = ts
+
+    def rest(self, ts: int) -> None:
+        """Closed: what is left is dust, and counts no longer."""
+        self.exposure_quote_s = self.exposure_until(ts)
+        self._exposed = 0.0
+        self._exposed_ts = ts
 
     def exposure_until(self, ts: int) -> float:
         """All of it up to `ts`, quote times seconds."""
@@ -115,13 +138,16 @@ class Arbitrage:
         opened = self.opened
         bridge: dict[str, Decimal] = {}
         cash = fees = residual = planned_fees = unfilled = ZERO
-        planned_residual = ZERO
+        planned_residual = between = ZERO
         planned_mark = mark
+        stood = {leg: price for o in self.leg_orders() for fill in o.fills for leg, price in fill.stood.items()}
         for leg in opened.legs:
             order = self.orders.get(leg.client_id)
             sign = 1 if leg.side is Side.SELL else -1
             filled, value = (ZERO, ZERO) if order is None else (order.filled, quote_value(order))
-            bridge[f"slippage_leg_{leg.leg}"] = sign * (value - filled * leg.expected_price)
+            later = stood.get(leg.leg, leg.expected_price)
+            between += sign * filled * (later - leg.expected_price)
+            bridge[f"slippage_leg_{leg.leg}"] = sign * (value - filled * later)
             unfilled -= sign * (leg.quantity - filled) * leg.expected_price
             planned_fees += leg.expected_fee
             planned_residual += leg.net_base
@@ -132,6 +158,7 @@ class Arbitrage:
             cash -= order.sign * quote_value(order)
             fees += sum((f.commission for f in order.fills if f.commission_asset == opened.quote), ZERO)
             residual += order.net_base()
+        bridge["time_between_legs"] = between
         bridge["unfilled"] = unfilled
         bridge["hedges"] = hedge_cash
         bridge["fees"] = planned_fees - fees

@@ -159,7 +159,13 @@ class Desk:
             self.orders.apply_fill(record)
             self.ledger.hold(order)
             self._reopen(record.arbitrage)
+            self._measure(order.submitted.arbitrage, record.ts)
         self.ledger.apply_fill(record)
+
+    def _measure(self, number: int, ts: int) -> None:
+        arbitrage = self.arbitrages.get(number)
+        if arbitrage is not None:
+            arbitrage.measure(ts)
 
     def _corrected(self, record: CommissionCorrected) -> None:
         order = self.orders.by_id.get(record.client_id)
@@ -169,6 +175,7 @@ class Desk:
             if booked.trade_id == record.trade_id:
                 self.ledger.apply_commission(record, booked)
                 self.orders.apply_commission(order, index, record)
+        self._measure(order.submitted.arbitrage, record.ts)
 
     def _opened(self, record: ArbitrageOpened) -> None:
         self.arbitrages[record.arbitrage] = Arbitrage(record)
@@ -186,6 +193,7 @@ class Desk:
         if arbitrage is None:
             return
         arbitrage.residual = record.residual_base
+        arbitrage.rest(record.ts)
         if record.one_sided:
             self.one_sided.append((record.ts, record.strategy))
         self._carry(record.base, record.residual_base + arbitrage.opened.carried)
@@ -264,8 +272,7 @@ class Desk:
 
     def _revive(self, image: ArbitrageImage) -> Arbitrage:
         arbitrage = Arbitrage(image.opened)
-        arbitrage.rung = image.rung
-        arbitrage.residual = image.residual
+        arbitrage.load(image)
         for order_image in image.orders:
             order = self.orders.load(order_image)
             self.ledger.hold(order)

@@ -15,6 +15,7 @@ from tradeserver.core.commands import Command, RequestSnapshot
 from tradeserver.core.dead_man import DeadMan
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import (
+    AUTH,
     AccountSnapshot,
     BalanceChanged,
     BookInvalid,
@@ -49,6 +50,7 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.execution import Execution, ExecutionPolicy
 from tradeserver.core.fates import Fates
+from tradeserver.core.hedging import KEY
 from tradeserver.core.ids import ClientIds
 from tradeserver.core.intents import Sighting, Strategy, View
 from tradeserver.core.killswitch import KILL, KillSwitch, VenueSafety
@@ -151,7 +153,7 @@ class Engine:
             LinkUp: self._on_link_up,
             LinkDown: self._on_link_down,
             RateLimited: self._on_rate_limited,
-            VenueFault: self.vitals.on_fault,
+            VenueFault: self._on_fault,
             WalFailed: self._on_wal_failed,
             Operator: self._on_operator,
         }
@@ -362,6 +364,21 @@ class Engine:
                 )
             self._slow("global", TradingState.HEDGE_ONLY, EVERY_VENUE_BUSY, until, "engine")
 
+    def _on_fault(self, event: VenueFault) -> None:
+        """A key that is not accepted opens nothing more there, until a person has put it right: cancels are tried all
+        the same, and hedges leave there only where no other venue can take them."""
+        self.vitals.on_fault(event)
+        scope = f"venue:{event.venue}"
+        if event.code != AUTH or self.desk.states.has(scope, KEY):
+            return
+        self._slow(scope, TradingState.HEDGE_ONLY, KEY, 0, event.venue)
+        self.desk.alert(
+            Severity.CRITICAL,
+            "KEY_REFUSED",
+            f"{event.venue} does not accept our key ({event.text}): nothing is opened there. Look at key, permissions "
+            f'and allowed addresses, then: clear "{KEY}" --scope {scope}.',
+        )
+
     def _on_clock(self, event: ClockOffset) -> None:
         """A jump is a doubt: nothing is opened there until it has stood for a while."""
         jump = abs(event.offset_ns - self._offsets.get(event.venue, event.offset_ns))
@@ -412,6 +429,12 @@ class Engine:
         if symbol.trust is Trust.CROSSED:
             venue, name = symbol.key
             self.desk.commands.append(RequestSnapshot(venue=venue, symbol=name, reason=symbol.reason))
+
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope that a state can have here."""
+        strategies = dict.fromkeys(s.name for those in self._strategies.values() for s in those)
+        named = (("venue", self.venues), ("symbol", self.symbols), ("strategy", strategies))
+        return ("global", *(f"{kind}:{name}" for kind, names in named for name in names))
 
     @property
     def killed(self) -> bool:

@@ -8,6 +8,7 @@ what it means. Prices and quantities of market data are floats, of orders and ba
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -314,6 +315,10 @@ class RateLimited(VenueEvent, frozen=True, tag=True, kw_only=True):
     scope: str  # "weight", "orders", "pool", ...
     until: int
     banned: bool = False
+
+
+AUTH: Final = "AUTH"
+"""`VenueFault.code` when a venue does not accept our key, signature or permissions: nothing more will be accepted."""
 
 
 class VenueFault(VenueEvent, frozen=True, tag=True, kw_only=True):

@@ -283,7 +283,6 @@ class Execution:
         """One look at an open arbitrage: hedge what is certain, close what is over, wait for the rest."""
         desk = self._desk
         certain = near_end(arbitrage.interval())
-        arbitrage.measure(desk.ts)
         exposed = bool(certain) and not hedging.is_dust(desk, self._hedges, arbitrage, certain)
         if exposed:
             if not arbitrage.unhedged_since:

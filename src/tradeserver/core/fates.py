@@ -33,6 +33,7 @@ from tradeserver.core.events import (
 from tradeserver.core.ids import parse
 from tradeserver.core.orders import ENDED, NOT_SENT, Order, Stimulus
 from tradeserver.core.records import CommissionCorrected, FillBooked, OrderChanged, OrderState, OrderTimed, Severity
+from tradeserver.core.sizing import money
 from tradeserver.core.types import ZERO, Charged, Fees, Side
 
 ASK_AFTER_NS: Final = (200_000_000, 300_000_000, 500_000_000, 1_000_000_000, 3_000_000_000, 5_000_000_000)
@@ -202,6 +203,7 @@ class Fates:
                 commission_expected=expected,
                 maker=event.maker,
                 venue_ts=event.venue_ts,
+                stood=self._standing(order) if order is not None else {},
             )
         )
         if order is None:
@@ -213,6 +215,21 @@ class Fates:
             return True
         self._after_fill(order, event)
         return True
+
+    def _standing(self, order: Order) -> dict[int, Decimal]:
+        """At an arbitrage's first fill: the best prices that its other legs could trade at now."""
+        arbitrage = self._desk.arbitrages.get(order.submitted.arbitrage)
+        if arbitrage is None or any(each.filled for each in arbitrage.orders.values()):
+            return {}
+        stood: dict[int, Decimal] = {}
+        for leg in arbitrage.opened.legs:
+            market = self._desk.market.symbols.get((leg.venue, leg.symbol))
+            if leg.client_id == order.client_id or market is None or market.instrument is None:
+                continue
+            best = market.ask if leg.side is Side.BUY else market.bid
+            if best > 0.0:
+                stood[leg.leg] = money(best, market.instrument)
+        return stood
 
     def _arbitrage_of(self, client_id: str) -> int:
         """Ours by its id, though not remembered: its number; 0 for somebody else's."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -24,6 +25,9 @@ from tradeserver.core.risk import Draft, Facts
 from tradeserver.core.sizing import SizedLeg, base_fee, gross_up, quote_fee, reserve
 from tradeserver.core.types import BPS, ZERO, Fees, Instrument, Rounding, Side, on_grid
 from tradeserver.core.venues import Readiness
+
+KEY: Final = "key refused"
+"""The reason of a venue's state while it does not accept our key."""
 
 
 class HedgePolicy(msgspec.Struct, frozen=True):
@@ -101,6 +105,7 @@ def next_rung(
     ]
     if not trusted:
         return None
+    trusted = [m for m in trusted if not desk.states.has(f"venue:{m.key[0]}", KEY)] or trusted
     offers: list[Candidate] = []
     for markets in _preferred(arbitrage, trusted, readiness):
         offers = [c for market in markets if (c := _offer(desk, market, side, abs(certain), cap)) is not None]

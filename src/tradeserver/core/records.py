@@ -128,6 +128,7 @@ class FillBooked(Record, frozen=True, tag=True, kw_only=True):
     commission_expected: bool
     maker: bool
     venue_ts: int
+    stood: dict[int, Decimal] = {}  # an arbitrage's first fill: leg -> the price at which that leg's market stood then
 
 
 class CommissionCorrected(Record, frozen=True, tag=True, kw_only=True):
@@ -208,7 +209,7 @@ class ArbitrageClosed(Record, frozen=True, tag=True, kw_only=True):
     quantity: Decimal
     expected_edge: Decimal
     realised_edge: Decimal
-    bridge: dict[str, Decimal]  # slippage_leg_N, unfilled, hedges, fees, residual
+    bridge: dict[str, Decimal]  # slippage_leg_N, time_between_legs, unfilled, hedges, fees, residual
     residual_base: Decimal
     hedges: int
     duration_ns: int
@@ -432,6 +433,9 @@ class ArbitrageImage(msgspec.Struct, frozen=True):
     orders: tuple[OrderImage, ...]
     rung: int
     residual: Decimal = Decimal(0)  # base that it left as dust when it closed
+    exposure_quote_s: float = 0.0  # up to `exposed_ts`
+    exposed: float = 0.0  # since then, in quote
+    exposed_ts: int = 0
 
 
 class Checkpoint(Record, frozen=True, tag=True, kw_only=True):

@@ -23,7 +23,7 @@ from typing import Final
 
 import msgspec
 
-from tradeserver.core.events import Event, OrderRejected, OrderUncertain, VenueFault
+from tradeserver.core.events import AUTH, Event, OrderRejected, OrderUncertain, VenueFault
 
 
 class Fault(enum.Enum):
@@ -56,8 +56,7 @@ UNLISTED: Final = ErrorRow("", "", Fault.UNKNOWN, Fault.BACKOFF, "unlisted: quer
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
 """What decoding a venue's bytes can raise: msgspec lets Python's own error through for a string that is not UTF-8."""
 
-AUTH_CODE: Final = "AUTH"
-"""`VenueFault.code` when a venue does not accept our key, signature or permissions: nothing more will be accepted."""
+AUTH_CODE: Final = AUTH
 
 
 class ErrorTable:
