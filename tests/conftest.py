@@ -1,4 +1,4 @@
-"""Fixtures for all tests: where the shared protocol data lie."""
+"""For all tests: where the shared protocol data lie; and no time limit on an example, for a machine may be busy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")
