@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 REFEREES ?= .venv-referees
+PEERS    ?= .venv-peers
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check acceptance referees bench soak reference lock clean
+.PHONY: help demo test check acceptance referees bench bench-peers soak reference lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,11 +50,20 @@ $(REFEREES)/run.stamp: referees/requirements.txt
 referees: $(VENV)/run.stamp $(REFEREES)/run.stamp ## ccxt and the venues' own SDKs against the simulator; ARGS="--seconds 20 --json FILE"
 	$(REFEREES)/bin/python referees/run.py --tradeserver $(BIN)/tradeserver $(ARGS)
 
-bench: $(VENV)/run.stamp ## the stopwatch: every figure with its target, and build/bench.json; ARGS="--rounds 1 --only latency"
+bench: $(VENV)/run.stamp ## the stopwatch: every figure with its target, and build/bench.json; ARGS="--help" or "--rounds 1 --only latency"
 	$(BIN)/python -m tradeserver.lab.bench $(ARGS)
 
 soak: $(VENV)/run.stamp ## the whole house under load for two hours: what grew, what was lost; ARGS="--minutes 10"
 	$(BIN)/python -m tradeserver.lab.soak $(ARGS)
+
+# What we are compared with lives in an environment of its own too.
+$(PEERS)/run.stamp: bench/peers/requirements.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	@touch $@
+
+bench-peers: $(VENV)/run.stamp $(PEERS)/run.stamp ## the same feed through us, ccxt.pro and plain libraries, with ratios; ARGS="--rounds 1"
+	$(BIN)/python -m tradeserver.lab.bench.versus --python $(PEERS)/bin/python $(ARGS)
 
 reference: $(VENV)/dev.stamp ## what is generated from the code: config/reference.toml and docs/schemas
 	$(BIN)/python -m tradeserver.config.describe
@@ -64,6 +74,7 @@ lock: ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -c requirements/run.txt -o requirements/dev.txt
 	uv pip compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o requirements/build.txt
 	uv pip compile referees/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o referees/requirements.txt
+	uv pip compile bench/peers/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q --upgrade -o bench/peers/requirements.txt
 
 clean: ## everything that can be made again
-	rm -rf $(VENV) $(REFEREES) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache state
+	rm -rf $(VENV) $(REFEREES) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache state

@@ -97,7 +97,8 @@ class Feed:
             for text in (binance_text, kucoin_text)
         ]
         self._apart: dict[tuple[int, int], int] = {}  # (venue, symbol) -> how its next message takes the gap back
-        self._number = self._triggers = 0
+        self._number = 0
+        self.triggers = 0
 
     def next(self, ms: int, trade: bool) -> tuple[int, int, bytes, bool]:
         """(venue, symbol number, text, whether it triggers); `trade` False: no triggers, only what takes them back."""
@@ -107,8 +108,8 @@ class Feed:
         kind = self._apart.pop((venue, symbol), QUIET)
         triggers = trade and kind == QUIET and number % self.every == number // self.every % 2
         if triggers:
-            kind = BID_UP if self._triggers // 2 % 2 else ASK_DOWN
-            self._triggers += 1
+            kind = BID_UP if self.triggers // 2 % 2 else ASK_DOWN
+            self.triggers += 1
             self._apart[venue, symbol] = _BACK[kind]
         ids = self.ids[venue]
         first = ids[symbol] + 1

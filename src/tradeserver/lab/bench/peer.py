@@ -2,9 +2,13 @@
 
 It prints its ports, then obeys JSON lines on standard input, one answer a line: `{"do":"paced","rate":5000,
 "count":20000}` sends so many messages one by one at that rate; `{"do":"flood","count":100000}` sends them as fast as
-the socket takes them; Between commands every book gets a
-message twice a second, so that none goes stale. Latencies are measured here, from before the write of a triggering
-message to the moment its first order is read, on this machine's monotonic clock.
+the socket takes them. More words: `trade` (false: nothing to trade on), `every` (one message in so many triggers),
+`expire` (orders find nothing to trade on). Between commands every book gets a message twice a second, so that none
+goes stale. Latencies are measured here, from before the write of a triggering message to the moment its first order is
+read, on this machine's monotonic clock.
+
+Orders come by WebSocket, or as `POST /api/v3/order` on the port "http". Streams under /raw carry Binance's messages
+without the wrapper of combined streams, for clients that ask for them so.
 
 Floods are made in full before the first byte leaves, so their stamps lie a minute ahead (the daemon reads those as
 "now"); they measure throughput only.
@@ -19,14 +23,16 @@ import ssl
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
 
 import uvloop
 from aiohttp import web
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
 from tradeserver.lab.bench.feed import Feed
-from tradeserver.lab.bench.stub import Stub, encode, now_ms, order_in
+from tradeserver.lab.bench.stub import Placed, Stub, encode, now_ms, order_in
 
 clock: Final = time.perf_counter_ns
 TEXT: Final = WSMsgType.TEXT
@@ -42,6 +48,7 @@ class Socket(WSListener):
     def __init__(self, peer: Peer, path: str) -> None:
         self.peer = peer
         self.path = path.split("?")[0]
+        self.raw = self.path.startswith("/raw/")
         self.transport: WSTransport | None = None
         self.unread = 0  # pings without an answer: it comes when all before it is read
         self.answered = asyncio.Event()
@@ -67,6 +74,11 @@ class Socket(WSListener):
     def send(self, data: bytes) -> None:
         if self.transport is not None:
             self.transport.send(TEXT, data)
+
+    def send_all(self, messages: list[bytes]) -> None:
+        """Several messages, one write."""
+        if self.transport is not None:
+            self.transport.underlying_transport.write(b"".join(map(_frame, messages)))
 
     async def read_to_the_end(self) -> None:
         """Until the other side has read all that was sent here."""
@@ -99,6 +111,7 @@ class Peer:
         self.market: list[Socket | None] = [None, None]
         self.user: dict[str, Socket] = {}
         self.busy = False
+        self.expire = False
         self.ports: dict[str, int] = {}
 
     # ---- connections -------------------------------------------------------------------------------------------------
@@ -120,7 +133,7 @@ class Peer:
         arrived = clock()
         if b"clientOid" in data or b"newClientOrderId" in data:
             self._order(socket, data, arrived)
-        elif socket.path == "/stream":
+        elif socket.path == "/stream" or socket.raw:
             self.market[0] = socket
             socket.send(b'{"result":null,"id":%d}' % json.loads(data)["id"])
         elif socket.path == "/ws-api":
@@ -150,24 +163,39 @@ class Peer:
             socket.send(b'{"sessionId":"s","data":"welcome","pingInterval":18000,"pingTimeout":10000}')
 
     def _order(self, socket: Socket, data: bytes, arrived: int) -> None:
-        self.orders += 1
-        self.last_order = arrived
         request = order_in(data)
         order = request.params or request.args
         assert order is not None
+        self._count(order, arrived)
+        if socket.path.startswith("/floor/"):
+            return
+        if request.args is not None:
+            answer, events = self.stub.kucoin_order(str(request.id), order)
+        else:
+            answer, events = self.binance_order(str(request.id), order)
+        socket.send(answer)
+        user = self.user.get("binance" if request.args is None else "kucoin")
+        if user is not None:
+            user.send_all(events)
+
+    def _count(self, order: Placed, arrived: int) -> None:
+        self.orders += 1
+        self.last_order = arrived
         sent = self.waiting.pop(order.symbol.replace("-", ""), 0)
         if sent:
             self.latencies.append(arrived - sent)
-        if socket.path.startswith("/floor/"):
-            return
-        venue = "binance" if request.params is not None else "kucoin"
-        place = self.stub.binance_order if request.params is not None else self.stub.kucoin_order
-        answer, events = place(str(request.id), order)
-        socket.send(answer)
-        user = self.user.get(venue)
-        if user is not None:
-            for event in events:
-                user.send(event)
+
+    def binance_order(self, client_id: str, order: Placed) -> tuple[bytes, list[bytes]]:
+        """Filled at once, or expired, as the command says."""
+        return (self.stub.binance_expired if self.expire else self.stub.binance_order)(client_id, order)
+
+    def posted(self, form: bytes, arrived: int) -> bytes:
+        """An order by REST: the body of its answer."""
+        words = dict(parse_qsl(form.decode()))
+        order = Placed(words["symbol"], words["side"], Decimal(words["price"]), Decimal(words["quantity"]))
+        self._count(order, arrived)
+        answer, _ = self.binance_order(words["newClientOrderId"], order)
+        return answer[answer.index(b'"result":') + 9 : answer.rindex(b',"rateLimits"')]
 
     async def answer(self, request: web.Request) -> web.Response:
         """REST. Paths under /tls lead to WebSockets over TLS."""
@@ -186,6 +214,8 @@ class Peer:
         socket = self.market[venue]
         if socket is None:
             return
+        if socket.raw:
+            text = text[text.index(b'"data":') + 7 : -1]
         if triggers:
             self.waiting[self.feed.native[0][symbol][0].decode()] = clock()
         socket.send(text)
@@ -238,7 +268,8 @@ class Peer:
         self.latencies.clear()
         self.waiting.clear()
         self.feed.every = command.get("every", 20)
-        orders, start = self.orders, clock()
+        self.expire = command.get("expire", False)
+        orders, triggers, start = self.orders, self.feed.triggers, clock()
         self.busy = True
         match command["do"]:
             case "paced":
@@ -253,6 +284,7 @@ class Peer:
             "done": done,
             "last_order": self.last_order,
             "orders": self.orders - orders,
+            "triggers": self.feed.triggers - triggers,
             "latencies": self.latencies,
         }
 
@@ -271,6 +303,34 @@ class Peer:
         """Until no order has come for 0.3 s."""
         while clock() - max(since, self.last_order) < 300_000_000:
             await asyncio.sleep(0.02)
+
+
+class Posts(asyncio.Protocol):
+    """Orders by HTTP/1.1, kept alive. As little as a server can do, so that the client is what is measured."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.data = b""
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+
+    def data_received(self, data: bytes) -> None:
+        arrived = clock()
+        data = self.data + data
+        head, found, body = data.partition(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length: ")[2]
+        size = int(length.partition(b"\r\n")[0] or 0)
+        if not found or len(body) < size:
+            self.data = data
+            return
+        self.data = body[size:]
+        answer = self.peer.posted(body[:size], arrived)
+        assert self.transport is not None
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer)
+        )
 
 
 def _frame(text: bytes) -> bytes:
@@ -302,6 +362,8 @@ async def main(symbols: int, levels: int, pem: str) -> None:
     await site.start()
     peer.ports["rest"] = runner.addresses[0][1]
     loop = asyncio.get_running_loop()
+    posts = await loop.create_server(lambda: Posts(peer), "127.0.0.1", 0)
+    peer.ports["http"] = posts.sockets[0].getsockname()[1]
     commands = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     print(json.dumps(peer.ports), flush=True)

@@ -128,6 +128,28 @@ class Stub:
         )
         return answer.encode(), [text.encode() for text in (new, trade, position)]
 
+    def binance_expired(self, client_id: str, order: Placed) -> tuple[bytes, list[bytes]]:
+        """The same for an order that found nothing to trade on: it ends at once, and no balance moves."""
+        self._number += 1
+        number, ms = self._number, now_ms()
+        price, quantity, side = plain(order.price), plain(order.quantity), order.side
+        answer = (
+            f'{{"id":"{client_id}","status":200,"result":{{"symbol":"{order.symbol}","orderId":{number},'
+            f'"orderListId":-1,"clientOrderId":"{client_id}","transactTime":{ms},"price":"{price}",'
+            f'"origQty":"{quantity}","executedQty":"0","origQuoteOrderQty":"0","cummulativeQuoteQty":"0",'
+            f'"status":"EXPIRED","timeInForce":"IOC","type":"LIMIT","side":"{side}","workingTime":{ms},'
+            f'"selfTradePreventionMode":"NONE","fills":[]}},"rateLimits":[]}}'
+        )
+        events = [
+            f'{{"subscriptionId":0,"event":{{"e":"executionReport","E":{ms},"s":"{order.symbol}","c":"{client_id}",'
+            f'"S":"{side}","o":"LIMIT","f":"IOC","q":"{quantity}","p":"{price}","P":"0","F":"0","g":-1,"C":"",'
+            f'"x":"{happened}","X":"{happened}","r":"NONE","i":{number},"l":"0","z":"0","L":"0","n":"0","N":null,'
+            f'"t":-1,"Z":"0","Y":"0","T":{ms},"v":1,"I":{number},"w":false,"m":false,"M":false,"O":{ms},"Q":"0",'
+            f'"W":{ms},"V":"NONE"}}}}'
+            for happened in ("NEW", "EXPIRED")
+        ]
+        return answer.encode(), [text.encode() for text in events]
+
     def kucoin_order(self, client_id: str, order: Placed) -> tuple[bytes, list[bytes]]:
         """The same for KuCoin. Its stream does not tell the commission: the fills query does."""
         self._number += 1

@@ -32,7 +32,6 @@ from tradeserver.services.faults import NotRunningError, OperatorError
 CORES: Final = sorted(os.sched_getaffinity(0))
 TRADER_CORES: Final = CORES[-1:]
 OTHER_CORES: Final = CORES[:-1] or CORES
-TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 CONFIG: Final = """\
 # Written by the bench: the daemon, live wiring, against the stub on this machine. No limit may bind.
@@ -77,12 +76,12 @@ cool_off_ms = 0
 [nats]
 url = "nats://127.0.0.1:{nats}"
 
-[guard]
-enabled = false
-
 [[strategies]]
-name = "cross_arb"
+name = "{strategy}"
 """
+PATIENCE_S: Final = 120.0
+"""For a start or an end of the daemon: a busy machine may need most of it."""
+ONE_LEG: Final = "tradeserver.lab.bench.one_leg:OneLeg"
 
 
 def logon_key() -> str:
@@ -144,6 +143,10 @@ class Peer:
         answer: dict[str, Any] = json.loads(self._line())
         return answer
 
+    def cpu_s(self) -> float:
+        """Processor time so far: whether it was the peer that could do no more."""
+        return cpu_s(self._process.pid)
+
     def _line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -170,8 +173,9 @@ class Trader:
         *,
         spin: bool = False,
         tls: Path | None = None,
-        stages: bool = False,
+        look: str = "",
         nice: int = 0,
+        strategy: str = "cross_arb",
     ) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
@@ -189,6 +193,7 @@ class Trader:
                 prefix="/tls" if tls else "",
                 ws=ws,
                 nats=nats_port,
+                strategy=strategy,
             ),
             "utf-8",
         )
@@ -201,7 +206,7 @@ class Trader:
                 "tradeserver.lab.bench.trader",
                 str(config),
                 str(self.samples_file),
-                *(["stages"] if stages else []),
+                *([look] if look else []),
             ],
             folder / "trader.log",
             {"SSL_CERT_FILE": str(tls)} if tls else None,
@@ -215,8 +220,8 @@ class Trader:
     def pid(self) -> int:
         return self.child.process.pid
 
-    def _ready(self, books: int, patience_s: float = 60.0) -> None:
-        """Every book synchronised, every venue ready."""
+    def _ready(self, books: int, patience_s: float = PATIENCE_S) -> None:
+        """Every book synchronised, every venue ready, relay and guard up: from now on it would trade."""
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
             self.child.require_running()
@@ -226,7 +231,8 @@ class Trader:
                 status = {}
             self.start_mb = self.start_mb or (rss_mb(self.pid) if status else 0.0)
             synced = [book for book in status.get("books", []) if book["trust"] == "synced"]
-            if len(synced) == books and all(v["phase"] == "ready" for v in status["venues"]):
+            free = not status.get("states") and status.get("guard_up")  # nothing forbids opening
+            if free and len(synced) == books and all(v["phase"] == "ready" for v in status["venues"]):
                 for pid in self.children():
                     for task in Path(f"/proc/{pid}/task").iterdir():
                         os.sched_setaffinity(int(task.name), OTHER_CORES)
@@ -242,12 +248,11 @@ class Trader:
 
     def cpu_s(self) -> float:
         """Processor time so far, of all its threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+        return cpu_s(self.pid)
 
     def stop(self) -> array[int]:
         """An orderly end; the stopwatch's samples."""
-        code = self.child.stop(30.0)
+        code = self.child.stop(PATIENCE_S)
         if code:
             raise OperatorError(f"the bench's daemon ended with code {code}:\n{self.child.tail()}")
         samples: array[int] = array("q")
@@ -292,6 +297,12 @@ def nats(folder: Path) -> tuple[Child, int]:
     child = start_nats(folder, port)
     os.sched_setaffinity(child.process.pid, OTHER_CORES)
     return child, port
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds on a processor so far, of all its threads: the scheduler's own count, in nanoseconds."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def rss_mb(pid: int) -> float:
