@@ -27,6 +27,8 @@ from tradeserver.core.orders import TRANSITIONS, Stimulus
 from tradeserver.core.records import KINDS, Checkpoint, OrderState, TradingState
 from tradeserver.core.risk import Reason, RiskLimits
 from tradeserver.core.types import plain
+from tradeserver.lab.bench.profile import NAMES as STAGE_NAMES
+from tradeserver.lab.bench.table import TARGETS
 from tradeserver.services.faults import Exit
 from tradeserver.simulator import config as simulated
 from tradeserver.simulator.fault_text import CHANNELS
@@ -297,6 +299,48 @@ def test_what_is_said_not_to_be_there_is_not() -> None:
     for beginning, missing in NOT_THERE.items():
         said = any(bullet.startswith(beginning) for bullet in bullets)
         assert said == missing(), f"docs/operations.md, 'Not there': {beginning}"
+
+
+# ---- the stopwatch ---------------------------------------------------------------------------------------------------
+
+
+ASKED = {
+    "tick_to_order_us", "tick_to_arbitrage_us", "wire_to_wire_us", "floor_ratio", "depth_messages_per_s",
+    "orders_per_s", "wal_write_us", "book_update_us", "rss_mb", "symbols_cost",
+}  # fmt: skip
+"""The figures by which this house is judged."""
+
+
+def test_every_figure_is_explained_and_measured() -> None:
+    explained = [code for row in table("performance.md", "figure", "what it is") for code in codes(row[0])]
+    assert {target.figure for target in TARGETS} == set(explained)
+    assert set(explained) >= ASKED
+    missed = text_of("performance.md").partition("## What a missed target costs")[2]
+    assert [figure for figure in ASKED if f"`{figure}`" not in missed and figure != "book_update_us"] == []
+
+
+def test_results_stand_where_they_belong() -> None:
+    """Each page has places for the tables; a table that stands there is whole."""
+    keys = [target.key for target in TARGETS]
+    for path, marks in (
+        (ROOT / "README.md", ("bench", "peers")),
+        (DOCS / "performance.md", ("bench", "peers", "stages")),
+    ):
+        text = path.read_text("utf-8")
+        for mark in marks:
+            assert f"<!-- {mark} -->" in text
+            assert f"<!-- /{mark} -->" in text
+        shown = text.partition("<!-- bench -->")[2].partition("<!-- /bench -->")[0]
+        listed = re.findall(r"^\| `([\w.]+)` \|", shown, flags=re.M)
+        assert not shown.strip() or listed == keys, f"{name_of(path)}: make bench ARGS=--markdown ..."
+
+
+def test_budgets_stand_beside_the_stages() -> None:
+    rows = table("performance.md", "stage", "budget us")
+    names = [*STAGE_NAMES.values(), "reactor, frame"]
+    assert [row[0] for row in rows[:-1]] == names
+    whole = next(target.limit for target in TARGETS if target.key == "tick_to_arbitrage_us.5k.p50")
+    assert float(rows[-1][1]) == whole == sum(float(row[1]) for row in rows[:-1])
 
 
 # ---- the simulator ---------------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def test_a_result_file_is_told_as_it_was_measured(tmp_path: Path, capsys: pytest
     tool.tell(Console(width=200), held, [document])
     text = document.read_text("utf-8")
     assert "| `tick_to_order_us.p50` | <= 25.0 us | 30.0 us | **missed** |" in text
-    assert "| decode | C.decode | 4.00 | 9.00 |" in text
+    assert "| decode | `C.decode` | 4.00 | 9.00 |" in text
 
 
 def test_others_are_compared_by_how_many_times_ours_they_take() -> None:

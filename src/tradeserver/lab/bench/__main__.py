@@ -253,9 +253,8 @@ def stage_table(stages: list[dict[str, Any]]) -> str:
         return ""
     lines = ["| stage | function | p50 us | p99 us |", "|---|---|---|---|"]
     for stage in stages:
-        lines.append(
-            f"| {stage['stage']} | `{stage['place']}` | {number(stage['p50_us'])} | {number(stage['p99_us'])} |"
-        )
+        place = f"`{stage['place']}`" if "." in stage["place"] else stage["place"]
+        lines.append(f"| {stage['stage']} | {place} | {number(stage['p50_us'])} | {number(stage['p99_us'])} |")
     return "\n".join(lines)
 
 
