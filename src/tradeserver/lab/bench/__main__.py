@@ -53,7 +53,7 @@ def machine(folder: Path, nice: int) -> dict[str, Any]:
         ),
         platform.machine(),
     )
-    disk = subprocess.run(["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=False)
+    disk = subprocess.run(["df", "--output=fstype", str(folder)], capture_output=True, text=True, check=False)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": model,
@@ -61,7 +61,7 @@ def machine(folder: Path, nice: int) -> dict[str, Any]:
         "trader_cores": TRADER_CORES,
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "disk": disk.stdout.strip(),
+        "disk": disk.stdout.split()[-1] if disk.stdout else "an unknown disk",
         "nice": nice,
         "load_before": os.getloadavg()[0],
     }

@@ -161,6 +161,7 @@ class Bench:
         for number in range(messages // step):
             peer.do("flood", count=step)
             sizes.append(rss_mb(trader.pid))
+            self.figures.add("rss_mb.series", sizes[-1], step)
             if number % 10 == 9:
                 self.say(f"memory: {(number + 1) * step:,} messages, {sizes[-1] - sizes[0]:+.1f} MB")
         self.figures.add("rss_mb.growth", max(sizes[-2:]) - sizes[0], messages)
