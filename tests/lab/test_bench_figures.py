@@ -16,7 +16,7 @@ from tradeserver.lab.bench import __main__ as tool
 from tradeserver.lab.bench import one_leg, profile, versus
 from tradeserver.lab.bench.figures import frame_to_last_send, writes_while_syncing
 from tradeserver.lab.bench.table import TARGETS, Figures, Target, markdown, met, paste, percentile, rows
-from tradeserver.lab.bench.trader import ORDER, SYNC, WRITE
+from tradeserver.lab.bench.trader import ORDER, STAGES, SYNC, WRITE
 
 WANTED: dict[str, float | None] = {
     "tick_to_order_us.p50": 25, "tick_to_order_us.p99": 100, "tick_to_order_us.p999": 250,
@@ -119,6 +119,13 @@ def test_stages_add_up_to_the_whole() -> None:
     assert found["frame to last send"] == 37
     assert sum(value for name, value in found.items() if name != "frame to last send") == 37
     assert profile.stages(samples, 200 * us, 300 * us) == []
+
+
+def test_the_stages_are_where_the_stopwatch_looks() -> None:
+    """Whoever renames one of these functions meets this test, not a figure that is silently gone."""
+    assert set(STAGES) == set(profile.NAMES)
+    for owner, name in STAGES.values():
+        assert callable(vars(owner).get(name)), f"{owner.__name__}.{name}"
 
 
 def test_the_one_leg_is_binances() -> None:

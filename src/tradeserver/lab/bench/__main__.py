@@ -105,7 +105,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="these runs; default: all")
     made.add_argument("--rounds", type=_positive, default=3, help="of each run, taking turns; the median counts (3)")
     made.add_argument("--seconds", type=float, default=4.0, help="length of a paced block (4)")
-    made.add_argument("--messages", type=_positive, default=100_000, help="of a flood (100000)")
+    made.add_argument("--messages", type=_positive, default=60_000, help="of a flood (60000)")
     made.add_argument("--memory-messages", type=_positive, default=1_000_000, help="for the growth (1000000)")
     made.add_argument("--nice", type=int, default=0, help="of daemon, floor and stub; below 0 needs privileges")
     made.add_argument("--json", type=Path, default=Path("build/bench.json"), help="result file (build/bench.json)")

@@ -150,7 +150,7 @@ class Bench:
         """Resident memory at the start and with 40 books; growth over a flood."""
         self.say(f"memory, and its growth over {messages:,} messages")
         peer = Peer(self.folder, 20, nice=self.nice)
-        trader = self.trader(peer)
+        trader = self.trader(peer, look="bare")
         self.figures.add("rss_mb.start", trader.start_mb)
         peer.do("paced", rate=4_000, count=2 * WARM)
         self.figures.add("rss_mb.books", rss_mb(trader.pid))

@@ -1,4 +1,4 @@
-"""`python -m tradeserver.lab.bench.trader CONFIG SAMPLES [stages|profile]`: the daemon, a stopwatch at its sockets.
+"""`python -m tradeserver.lab.bench.trader CONFIG SAMPLES [stages|profile|bare]`: the daemon, a stopwatch at its sockets.
 
 Two functions are wrapped: where a frame enters (`WebSocket.on_ws_frame`, the first line of ours after picows) and where
 an order leaves (`WebSocket.send`); and the write and the sync of the write-ahead log. That is two clock reads an order.
@@ -10,7 +10,7 @@ Samples go to the file SAMPLES at the end: triples of i64, nanoseconds of the mo
 
 With "stages" the steps of the walk in between are wrapped as well (`STAGES`), which costs some microseconds itself.
 With "profile" Python's own profiler looks at every call from the first order on, which makes everything two to three
-times slower; its counts go to SAMPLES.pstats.
+times slower; its counts go to SAMPLES.pstats. With "bare" nothing is wrapped: samples are memory too.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def main(config: str, file: str, look: str = "") -> int:
     if look == "stages":
         instrument_stages(samples)
     profiler = cProfile.Profile()
-    instrument(samples, profiler.enable if look == "profile" else lambda: None)
+    if look != "bare":
+        instrument(samples, profiler.enable if look == "profile" else lambda: None)
     try:
         return app.run(Path(config))
     finally:
