@@ -1,4 +1,4 @@
-"""`python -m tradeserver.lab.bench.trader CONFIG SAMPLES [stages|profile|bare]`: the daemon, a stopwatch at its sockets.
+"""`python -m tradeserver.lab.bench.trader CONFIG SAMPLES [stages|profile|bare]`: the daemon, a stopwatch around it.
 
 Two functions are wrapped: where a frame enters (`WebSocket.on_ws_frame`, the first line of ours after picows) and where
 an order leaves (`WebSocket.send`); and the write and the sync of the write-ahead log. That is two clock reads an order.
