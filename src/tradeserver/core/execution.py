@@ -9,6 +9,7 @@ may leave. Orders are sent by nobody but the shell.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -18,7 +19,6 @@ from annotated_types import Ge, Gt
 from tradeserver.core import hedging, risk
 from tradeserver.core.arbitrage import Arbitrage, far_end, near_end
 from tradeserver.core.breaker import Breakers
-from tradeserver.core.commands import SubmitOrder
 from tradeserver.core.desk import Desk
 from tradeserver.core.hedging import HedgePolicy
 from tradeserver.core.intents import Intent, Sighting
@@ -87,6 +87,8 @@ class Execution:
         )
         self._readiness = readiness
         self._breakers = breakers
+        self._answer_ns = policy.answer_timeout_ms * 1_000_000
+        self._own_ns = desk.market.limits.own_ms * 1_000_000
         self._recent: deque[int] = deque()  # stamps of opening orders within the last second
         self._cool_until: dict[tuple[str, str, str], int] = {}
 
@@ -99,14 +101,16 @@ class Execution:
         if reasons:
             return 0, reasons
         legs = []
+        markets = []
         free = {}
         for leg in intent.legs:
             key = (leg.venue, intent.symbol)
-            instrument = desk.market.symbols[key].instrument
-            fees = desk.fees.get(key)
+            market, fees = desk.market.symbols[key], desk.fees.get(key)
+            instrument = market.instrument
             if instrument is None or fees is None:
                 return 0, (f"{Reason.FEES_UNKNOWN} {leg.venue}",)
             legs.append((leg, instrument, fees))
+            markets.append(market)
             asset = instrument.quote if leg.side is BUY else instrument.base
             free[leg.venue, asset] = desk.ledger.free(leg.venue, asset)
         base = legs[0][1].base
@@ -117,11 +121,11 @@ class Execution:
             return 0, (limiter,)
         drafts = self._drafts(sized.legs)
         left = dust - sized.carried  # what this very trade takes in is no reason against it
-        facts = self._facts(strategy, intent, base, free, abs(left))
+        facts = self._facts(strategy, intent.symbol, base, markets, free, abs(left))
         verdict = risk.check(self._limits, facts, drafts)
         if isinstance(verdict, Refused):
             return 0, verdict.reasons if not limiter else tuple(dict.fromkeys((limiter, *verdict.reasons)))
-        return self._open(strategy, opportunity, sighting, sized, verdict), ()
+        return self._open(strategy, opportunity, sighting, sized, verdict, markets), ()
 
     def _forbidden(self, strategy: str, sighting: Sighting, intent: Intent) -> tuple[str, ...]:
         """What forbids the direction before any arithmetic."""
@@ -143,48 +147,57 @@ class Execution:
 
     def _drafts(self, sized: tuple[SizedLeg, ...]) -> list[Draft]:
         desk = self._desk
+        arbitrage = desk.next_arbitrage
         drafts = []
         for number, leg in enumerate(sized):
             asset, amount = reserve(leg)
+            client_id = desk.ids.make(arbitrage, number, 0)
             drafts.append(
                 Draft(
-                    instrument=leg.instrument,
-                    client_id=desk.ids.make(desk.next_arbitrage, number, 0),
-                    arbitrage=desk.next_arbitrage,
-                    leg=number,
-                    attempt=0,
-                    side=leg.side,
-                    quantity=leg.quantity,
-                    price=leg.price,
-                    opening=True,
-                    reserve_asset=asset,
-                    reserve=amount,
+                    leg.instrument,
+                    client_id,
+                    arbitrage,
+                    number,
+                    0,
+                    leg.side,
+                    leg.quantity,
+                    leg.price,
+                    True,
+                    asset,
+                    amount,
                 )
             )
         return drafts
 
     def _facts(
-        self, strategy: str, intent: Intent, base: str, free: dict[tuple[str, str], Decimal], dust: Decimal
+        self,
+        strategy: str,
+        symbol: str,
+        base: str,
+        markets: Sequence[SymbolMarket],
+        free: dict[tuple[str, str], Decimal],
+        dust: Decimal,
     ) -> Facts:
         desk = self._desk
-        while self._recent and desk.ts - self._recent[0] >= SECOND_NS:
-            self._recent.popleft()
+        ts, recent = desk.ts, self._recent
+        while recent and ts - recent[0] >= SECOND_NS:
+            recent.popleft()
         mids: dict[str, Decimal] = {}
         market_reasons: dict[str, str] = {}
         ages_ns: dict[str, int] = {}
-        for leg in intent.legs:
-            market = desk.market.symbols[leg.venue, intent.symbol]
+        for market in markets:
+            venue = market.key[0]
             if market.bid > 0.0 and market.ask > 0.0:
-                mids[leg.venue] = Decimal(repr(market.mid))
-            market_reasons[leg.venue] = market.untradable(desk.ts)
-            ages_ns[leg.venue] = market.age_ns(desk.ts)
-        state = desk.states.of(desk.ts, market_reasons, intent.symbol, strategy)
+                mids[venue] = Decimal(repr(market.mid))
+            market_reasons[venue] = market.untradable(ts)
+            ages_ns[venue] = market.age_ns(ts)
+        state = desk.states.of(ts, market_reasons, symbol, strategy)
         return Facts(
-            ts=desk.ts,
+            ts=ts,
             state=f"{state.state.value} {state.scope} {state.reason}" if state else "",
             live_orders=len(desk.orders.live),
             arbitrages=len(desk.arbitrages),
-            recent_orders=len(self._recent),
+            recent_orders=len(recent),
             free=free,
             mids=mids,
             market_reasons=market_reasons,
@@ -208,30 +221,33 @@ class Execution:
         sighting: Sighting,
         sized: Sized,
         approved: tuple[Approved, ...],
+        markets: Sequence[SymbolMarket],
     ) -> int:
         desk = self._desk
         number = desk.next_arbitrage
         legs = []
         residual = edge = mark = ZERO
         newest = 0  # the market data that triggered both legs
-        for one, leg in zip(approved, sized.legs, strict=True):
+        for one, leg, market in zip(approved, sized.legs, markets, strict=True):
             plan = _plan(one.draft, leg)
             legs.append(plan)
             residual += plan.net_base
-            value = plan.quantity * plan.expected_price
-            if plan.side is BUY:
-                mark = mark or plan.expected_price
+            value = leg.quantity * leg.expected_price
+            if leg.side is BUY:
+                mark = mark or leg.expected_price
                 value = -value
             edge += value - plan.expected_fee
-            newest = max(newest, desk.market.symbols[leg.instrument.key].stamp_ns)
+            if market.stamp_ns > newest:
+                newest = market.stamp_ns
+        instrument = sized.legs[0].instrument
         desk.keep(
             ArbitrageOpened(
                 ts=desk.ts,
                 arbitrage=number,
                 strategy=strategy,
                 opportunity=opportunity,
-                base=sized.legs[0].instrument.base,
-                quote=sized.legs[0].instrument.quote,
+                base=instrument.base,
+                quote=instrument.quote,
                 legs=tuple(legs),
                 gross_bps=sighting.gross_bps,
                 net_bps=sighting.net_bps,
@@ -240,26 +256,28 @@ class Execution:
                 carried=sized.carried,
             )
         )
-        for one in approved:
-            self._submit(one, newest)
+        for one, market in zip(approved, markets, strict=True):
+            self._submit(one, newest, market)
             self._recent.append(desk.ts)
         return number
 
-    def _submit(self, approved: Approved, stamp_ns: int) -> SubmitOrder:
+    def _submit(self, approved: Approved, stamp_ns: int, market: SymbolMarket) -> None:
         desk = self._desk
-        draft = approved.draft
+        draft, ts = approved.draft, desk.ts
+        client_id, side, quantity, price = draft.client_id, draft.side, draft.quantity, draft.price
+        venue, symbol = market.key
         desk.keep(
             OrderSubmitted(
-                ts=desk.ts,
-                venue=draft.instrument.venue,
-                symbol=draft.instrument.symbol,
-                client_id=draft.client_id,
+                ts=ts,
+                venue=venue,
+                symbol=symbol,
+                client_id=client_id,
                 arbitrage=draft.arbitrage,
                 leg=draft.leg,
                 attempt=draft.attempt,
-                side=draft.side,
-                quantity=draft.quantity,
-                price=draft.price,
+                side=side,
+                quantity=quantity,
+                price=price,
                 time_in_force=draft.time_in_force.value,
                 opening=draft.opening,
                 reserve_asset=draft.reserve_asset,
@@ -267,15 +285,11 @@ class Execution:
                 venue_ts=stamp_ns,
             )
         )
-        order = desk.orders.by_id[draft.client_id]
-        order.sent_ts = desk.ts
-        order.next_query = desk.ts + self._policy.answer_timeout_ms * 1_000_000
-        market = desk.market.symbols[draft.instrument.key]
-        own_until = desk.ts + desk.market.limits.own_ms * 1_000_000
-        market.take(draft.side, float(draft.price), float(draft.quantity), own_until)
-        command = risk.submit(approved)
-        desk.commands.append(command)
-        return command
+        order = desk.orders.by_id[client_id]
+        order.sent_ts = ts
+        order.next_query = ts + self._answer_ns
+        market.take(side, float(price), float(quantity), ts + self._own_ns)
+        desk.commands.append(risk.submit(approved))
 
     # ---- after that ------------------------------------------------------------------------------------------------
 
@@ -317,7 +331,8 @@ class Execution:
         if step.draft is not None:
             verdict = risk.check(self._limits, step.facts, (step.draft,))
             if not isinstance(verdict, Refused):
-                self._submit(verdict[0], desk.market.symbols[step.draft.instrument.key].stamp_ns)
+                market = desk.market.symbols[step.draft.instrument.key]
+                self._submit(verdict[0], market.stamp_ns, market)
         return None
 
     def _page(self, arbitrage: Arbitrage, certain: Decimal, why: str) -> None:
