@@ -81,6 +81,7 @@ class SymbolMarket:
         "_pause_ns",
         "_quote",
         "_quotes",
+        "_reaches",
         "_sequenced",
         "_stale_least_ns",
         "_stale_most_ns",
@@ -125,6 +126,7 @@ class SymbolMarket:
         self._current = False
         self._status = ""
         self._taken = Taken()
+        self._reaches: list[tuple[Side, float, float, int]] = []  # not marked yet: taker, cap, quantity, until
         self._blocked = ""
         self._block()
 
@@ -154,6 +156,8 @@ class SymbolMarket:
 
     def levels(self, taker: Side) -> Iterator[Level]:
         """What a taker of that side would meet, best first, without what our own orders have taken of it."""
+        if self._reaches:
+            self._mark()
         if not self._taken:
             return self.shown(taker)
         return self._left(taker)
@@ -166,17 +170,27 @@ class SymbolMarket:
                 yield price, left
 
     def take(self, taker: Side, cap: float, quantity: float, until: int) -> None:
-        """An order of ours reaches for `quantity` up to `cap`: nobody counts on that again before `until`."""
-        buys = taker is Side.BUY
-        for price, size in self.shown(taker):
-            if price > cap if buys else price < cap:
-                return
-            part = min(self._taken.left(buys, price, size, self.seen_ts), quantity)
-            if part > 0.0:
-                self._taken.mark(buys, price, size, part, until, self.seen_ts)
-                quantity -= part
-            if quantity <= 0.0:
-                return
+        """An order of ours reaches for `quantity` up to `cap`: nobody counts on that again before `until`.
+
+        Which levels that are is worked out before the book moves or is looked at again: an order need not wait for it.
+        """
+        self._reaches.append((taker, cap, quantity, until))
+
+    def _mark(self) -> None:
+        """The levels that our orders have reached for since the book last moved."""
+        taken, now = self._taken, self.seen_ts
+        for taker, cap, wanted, until in self._reaches:
+            buys, quantity = taker is Side.BUY, wanted
+            for price, size in self.shown(taker):
+                if price > cap if buys else price < cap:
+                    break
+                part = min(taken.left(buys, price, size, now), quantity)
+                if part > 0.0:
+                    taken.mark(buys, price, size, part, until, now)
+                    quantity -= part
+                if quantity <= 0.0:
+                    break
+        self._reaches.clear()
 
     def shown(self, taker: Side) -> Iterator[Level]:
         """The venue's levels. A quote newer than the book is the first; behind it count only strictly worse ones."""
@@ -361,6 +375,8 @@ class Market:
         """The event's symbol, its life noted; a venue stamp later than a stall proves its connection current."""
         symbol = self.symbols.get((event.venue, event.symbol))
         if symbol is not None:
+            if symbol._reaches:
+                symbol._mark()
             symbol.seen_ts = event.ts
             offset = self.offset_ns.get(event.venue) if event.venue_ts else None
             if offset is not None:

@@ -147,7 +147,9 @@ def on_grid(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """`value` in plain notation without trailing zeros: "0.0000001", never "1E-7"; "100", never "1E+2"."""
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text

@@ -215,15 +215,25 @@ class Reactor:
         except WireError as error:
             events = ()
             self._quarantine(error, ts)
-        for event in events:
-            records, commands = self.engine.step(event)
-            decided = self.now() if commands else 0
-            said = self._log(records) if records else []
-            if commands:
-                wal_failed = self._wal_failed(ts)
-                said += self._gateway.perform(commands, ts, decided, self.now(), wal_failed)
-            for data in said:  # after the sends: nobody waits for the hash
-                self._fold(data)
+        said: list[bytes] = []  # records that are not written yet
+        try:
+            for event in events:
+                records, commands = self.engine.step(event)
+                if commands:
+                    decided = self.now()
+                    said += map(encode_record, records)
+                    if said:
+                        self._log(said)
+                    written, said = said, []
+                    wal_failed = self._wal_failed(ts)
+                    written += self._gateway.perform(commands, ts, decided, self.now(), wal_failed)
+                    self._fold_all(written)  # after the sends: nobody waits for the hash
+                elif records:
+                    said += map(encode_record, records)
+        finally:  # also where a later event's step failed: what has happened stays known
+            if said:
+                self._log(said)
+                self._fold_all(said)
         if self.wal.failed:
             self._wal_failed(ts)
         chatter = source.flush()  # pongs, resyncs
@@ -232,11 +242,13 @@ class Reactor:
         if not self.inputs % self._digest_every:
             self.mark()
 
-    def _log(self, records: Sequence[Record]) -> list[bytes]:
-        """One write for the whole step; its failure is seen in `_wal_failed`. The records as bytes."""
-        payloads = list(map(encode_record, records))
+    def _log(self, payloads: Sequence[bytes]) -> None:
+        """One write for all that waits; its failure is seen in `_wal_failed`."""
         self.wal.write(payloads)
-        return payloads
+
+    def _fold_all(self, pieces: Sequence[bytes]) -> None:
+        for data in pieces:
+            self._fold(data)
 
     def _fold(self, data: bytes) -> None:
         """Into the running hash, in pieces below 2,048 bytes: from the first longer one on hashlib would let go of the

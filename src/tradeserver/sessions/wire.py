@@ -199,15 +199,21 @@ class VenueSession:
         """See `Session.perform`. An HTTP request that is not sent is told as its answer, NOT_SENT."""
         out = self._codec.encode(command, ts)
         refusal, digest = "", b""
-        if out is not None:
+        if type(out) is WsMessage:
+            digest = out.data
+            refusal = self._send(out) if send else "held back"
+        elif out is not None:
             digest = _digest_bytes(out)
             if send:
-                refusal = self._hand_on(out)
+                self._hand_on(out)
             elif type(out) is HttpRequest:
                 self._transport.decline(out)
-            elif type(out) is WsMessage:
-                refusal = "held back"
         return (digest + self.flush() if self._codec.outgoing else digest), refusal
+
+    def _send(self, message: WsMessage) -> str:
+        """A frame; the answer is a reason where no byte was taken."""
+        taken = self._transport.send(message.channel, message.data)
+        return "" if taken else f"{message.channel} link took no byte"
 
     def flush(self) -> bytes:
         """Empty the codec's `outgoing` into the transport."""
@@ -220,11 +226,11 @@ class VenueSession:
         outgoing.clear()
         return digest
 
-    def _hand_on(self, out: Outgoing) -> str:
-        """Do it; the answer is a reason where no byte was taken."""
+    def _hand_on(self, out: Outgoing) -> None:
+        """Do it."""
         match out:
-            case WsMessage(channel=channel, data=data):
-                return "" if self._transport.send(channel, data) else f"{channel} link took no byte"
+            case WsMessage():
+                self._send(out)
             case HttpRequest():
                 self._transport.request(out)
             case OpenChannel(channel=channel):
@@ -233,7 +239,6 @@ class VenueSession:
                 self._transport.connect(out)
             case Reset(channel=channel, reason=reason):
                 self._transport.reset(channel, reason)
-        return ""
 
     def _open(self, channel: str) -> None:
         assert self._feeder is not None, "bind first"

@@ -13,6 +13,7 @@ limits", 2026-07-21) or end when the server says so (KuCoin: `gw-ratelimit-reset
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -31,6 +32,7 @@ class Window(msgspec.Struct):
 
     limit: int
     interval_ns: int
+    ordinary: int = 0  # of the limit, what traffic other than for safety may use
     used: int = 0
     ahead: int = 0  # sent and not yet answered
     resets: int = 0
@@ -51,6 +53,7 @@ class RateBudget:
         """The venue's rules say that `scope` allows `limit` in each interval."""
         window = self._windows.setdefault(scope, Window(limit, interval_ns))
         window.limit, window.interval_ns = min(limit, MOST), interval_ns
+        window.ordinary = int(window.limit * (1 - self._reserved_share))
 
     def observe(self, scope: str, used: int, ts: int, resets: int = 0) -> None:
         """The server says that `used` is spent. Without `resets` the window ends at its next aligned boundary."""
@@ -88,20 +91,26 @@ class RateBudget:
 
     def refusal(self, scope: str, cost: int, ts: int, safety: bool = False) -> str:
         """Why something of this cost may not be sent now, or ""."""
+        return self.refusal_of((scope,), cost, ts, safety)
+
+    def refusal_of(self, scopes: Iterable[str], cost: int, ts: int, safety: bool = False) -> str:
+        """The same where it counts in several windows: what the first one that is full says."""
         if ts < self.banned_until:
             return "rate budget: banned"
-        window = self._windows.get(scope)
-        if window is None:
-            return ""
-        if ts < window.until:
-            return f"rate budget: {scope} throttled"
-        if window.limit == 0:
-            return ""
-        if ts >= window.resets:
-            self._roll(window, ts)
-        allowed = window.limit if safety else int(window.limit * (1 - self._reserved_share))
-        spent = window.used + window.ahead
-        return f"rate budget: {scope} {spent} of {window.limit}" if spent + cost > allowed else ""
+        for scope in scopes:
+            window = self._windows.get(scope)
+            if window is None:
+                continue
+            if ts < window.until:
+                return f"rate budget: {scope} throttled"
+            if window.limit == 0:
+                continue
+            if ts >= window.resets:
+                self._roll(window, ts)
+            spent = window.used + window.ahead
+            if spent + cost > (window.limit if safety else window.ordinary):
+                return f"rate budget: {scope} {spent} of {window.limit}"
+        return ""
 
     def used(self, scope: str, ts: int) -> int:
         """What is spent of a window now, including what is on its way."""

@@ -47,6 +47,9 @@ _MINUTE: Final = 60_000_000_000
 LIFETIME_NS: Final = {MARKET: 1_380 * _MINUTE, USER: 1_395 * _MINUTE, ORDERS: 1_410 * _MINUTE}
 """How long a connection is used; the venue ends it after 24 h (1,440 minutes)."""
 
+_ORDER_WINDOWS: Final = ("orders", "orders_10s", "orders_1d")
+"""In which an order counts; the first is throttled by -1015 and has no count."""
+
 
 class BinanceCodec:
     """`venues.base.Codec` for Binance spot. `symbols` are ours ("BTC/USDT"); no `credentials`: market data only."""
@@ -174,12 +177,9 @@ class BinanceCodec:
                 return "orders link down"
             if command.opening and self._clock.doubted:
                 return "venue clock in doubt"
-            safety = not command.opening
-            return (
-                budget.refusal("weight", 1, now, safety=True)  # a success weighs nothing, but a throttle is a throttle
-                or budget.refusal("orders", 1, now, safety)  # throttled by -1015, without a count
-                or budget.refusal("orders_10s", 1, now, safety)
-                or budget.refusal("orders_1d", 1, now, safety)
+            # A success weighs nothing, but a throttle is a throttle.
+            return budget.refusal("weight", 1, now, safety=True) or budget.refusal_of(
+                _ORDER_WINDOWS, 1, now, not command.opening
             )
         weight = self.market.weight if isinstance(command, RequestSnapshot) else WEIGHTS.get(type(command), 1)
         return budget.refusal("weight", weight, now, safety=not isinstance(command, RequestSnapshot))
