@@ -73,6 +73,7 @@ from tradeserver.core.venues import Readiness
 from tradeserver.core.vitals import VitalSigns
 
 SECOND_NS: Final = 1_000_000_000
+_CROSSED: Final = Trust.CROSSED
 MS: Final = 1_000_000
 CRASH_WINDOW_NS: Final = 600 * SECOND_NS
 BUSY_NS: Final = 5 * SECOND_NS
@@ -174,7 +175,7 @@ class Engine:
             self._settle()
             self._operator.advance()
         if changed is not None:
-            if changed.trust is Trust.CROSSED or type(event) is BookInvalid:
+            if changed.trust is _CROSSED or type(event) is BookInvalid:
                 self._distrust(changed)
             self._look(changed)
         if handler is not None or commands:

@@ -52,6 +52,8 @@ _MS: Final = 1_000_000
 STALE_PAUSES: Final = 16
 """A symbol is STALE after so many of its own usual pauses, within `stale_least_ms` and `stale_ms`."""
 _PAUSES_AVERAGED: Final = 32
+_BUY: Final = Side.BUY  # an Enum's member is found ten times as slowly by its class
+_STALE: Final = Trust.STALE
 _QUOTES_KEPT: Final = 1_024  # quotes that wait for the depth update of their id
 
 
@@ -69,6 +71,19 @@ class MarketLimits:
     levels_kept: Annotated[int, Ge(100)] = 10_000  # prices a side
 
 
+class _Link:
+    """The connection of one venue's market data. `stalled_ts` not 0: not current until something later arrives.
+    `lag_ns` is how late its last stamped frame came, `offset_ns` the venue's clock minus ours, None until measured."""
+
+    __slots__ = ("lag_ns", "offset_ns", "stalled_ts", "up")
+
+    def __init__(self) -> None:
+        self.up = False
+        self.offset_ns: int | None = None
+        self.stalled_ts = 0
+        self.lag_ns = 0
+
+
 class SymbolMarket:
     """One symbol at one venue. `bid`, `ask` and their quantities are the tradable top, 0.0 where there is none."""
 
@@ -78,6 +93,7 @@ class SymbolMarket:
         "_book_stamp",
         "_crossed_ts",
         "_current",
+        "_link",
         "_pause_ns",
         "_quote",
         "_quotes",
@@ -103,8 +119,9 @@ class SymbolMarket:
         "venue_ts",
     )
 
-    def __init__(self, key: Key, limits: MarketLimits) -> None:
+    def __init__(self, key: Key, limits: MarketLimits, link: _Link | None = None) -> None:
         self.key = key
+        self._link = link or _Link()
         self.instrument: Instrument | None = None
         self.book = Book(limits.levels_kept)
         self.trust = Trust.SNAPSHOTTING
@@ -163,7 +180,7 @@ class SymbolMarket:
         return self._left(taker)
 
     def _left(self, taker: Side) -> Iterator[Level]:
-        buys = taker is Side.BUY
+        buys = taker is _BUY
         for price, size in self.shown(taker):
             left = self._taken.left(buys, price, size, self.seen_ts)
             if left > 0.0:
@@ -180,7 +197,7 @@ class SymbolMarket:
         """The levels that our orders have reached for since the book last moved."""
         taken, now = self._taken, self.seen_ts
         for taker, cap, wanted, until in self._reaches:
-            buys, quantity = taker is Side.BUY, wanted
+            buys, quantity = taker is _BUY, wanted
             for price, size in self.shown(taker):
                 if price > cap if buys else price < cap:
                     break
@@ -194,7 +211,7 @@ class SymbolMarket:
 
     def shown(self, taker: Side) -> Iterator[Level]:
         """The venue's levels. A quote newer than the book is the first; behind it count only strictly worse ones."""
-        buys = taker is Side.BUY
+        buys = taker is _BUY
         levels = self.book.asks() if buys else self.book.bids()
         return levels if self._quote is None else self._behind_quote(buys, levels)
 
@@ -210,7 +227,7 @@ class SymbolMarket:
     def quantity_at(self, taker: Side, price: float) -> float:
         """The size of the level of `levels` that has exactly this price, 0.0 where there is none."""
         if self._quote is not None:
-            buys = taker is Side.BUY
+            buys = taker is _BUY
             best, size = (self.ask, self.ask_quantity) if buys else (self.bid, self.bid_quantity)
             if price == best or not size:
                 return size
@@ -220,7 +237,7 @@ class SymbolMarket:
 
     def visible(self, taker: Side, cap: float, most: float) -> tuple[float, float]:
         """(quantity, notional) that a taker would get at prices no worse than `cap`, at most `most` base."""
-        buys = taker is Side.BUY
+        buys = taker is _BUY
         quantity = notional = 0.0
         for price, size in self.levels(taker):
             if quantity >= most or (price > cap if buys else price < cap):
@@ -255,18 +272,23 @@ class SymbolMarket:
         venue, symbol = self.key
         records.append(BookChanged(ts=ts, venue=venue, symbol=symbol, trust=trust.value, reason=reason))
 
-    def _stamp(self, event: SymbolEvent, offset_ns: int | None, lag_ns: int) -> None:
+    def _stamp(self, event: SymbolEvent) -> None:
         """Note the event's times; call it only for what renews the top. Without a stamp it is as late as its link."""
-        before = self.stamp_ns
-        if event.venue_ts:
-            self.venue_ts = event.venue_ts
-        if event.venue_ts and offset_ns is not None:
-            self.stamp_ns = min(event.venue_ts - offset_ns, event.ts)
+        link, before, stamp, venue_ts = self._link, self.stamp_ns, event.ts, event.venue_ts
+        if venue_ts:
+            self.venue_ts = venue_ts
+        if venue_ts and link.offset_ns is not None:
+            if venue_ts - link.offset_ns < stamp:
+                stamp = venue_ts - link.offset_ns
         else:
-            self.stamp_ns = event.ts - lag_ns
-        if before and self.stamp_ns > before:
-            self._pause_ns += (self.stamp_ns - before - self._pause_ns) // _PAUSES_AVERAGED
-            self._stale_ns = max(self._stale_least_ns, min(STALE_PAUSES * self._pause_ns, self._stale_most_ns))
+            stamp -= link.lag_ns
+        self.stamp_ns = stamp
+        if before and stamp > before:
+            pause = self._pause_ns = self._pause_ns + (stamp - before - self._pause_ns) // _PAUSES_AVERAGED
+            stale = STALE_PAUSES * pause
+            if stale > self._stale_most_ns:
+                stale = self._stale_most_ns
+            self._stale_ns = stale if stale > self._stale_least_ns else self._stale_least_ns
 
     def _depth_applied(self, ts: int) -> None:
         """The book moved: whose top counts now, is it crossed, does it owe us something?"""
@@ -302,25 +324,12 @@ def _same_top(book: Book, quote: BestQuote) -> bool:
     )
 
 
-class _Link:
-    """The connection of one venue's market data. `stalled_ts` not 0: not current until something later arrives.
-    `lag_ns` is how late its last stamped frame came."""
-
-    __slots__ = ("lag_ns", "stalled_ts", "up")
-
-    def __init__(self) -> None:
-        self.up = False
-        self.stalled_ts = 0
-        self.lag_ns = 0
-
-
 class Market:
     """All symbols of all venues."""
 
     def __init__(self, limits: MarketLimits) -> None:
         self.limits = limits
         self.symbols: dict[Key, SymbolMarket] = {}
-        self.offset_ns: dict[str, int] = {}  # venue clock minus ours
         self.quote_checks = (0, 0)  # (checked, matched): depth top against best quote at equal update ids
         self._links: dict[str, _Link] = {}
         self._stall_ns = limits.stall_ms * _MS
@@ -343,8 +352,8 @@ class Market:
     def add(self, key: Key) -> SymbolMarket:
         """Follow a symbol; events of others are ignored."""
         if key not in self.symbols:
-            self.symbols[key] = SymbolMarket(key, self.limits)
-            self._links.setdefault(key[0], _Link())
+            link = self._links.setdefault(key[0], _Link())
+            self.symbols[key] = SymbolMarket(key, self.limits, link)
         return self.symbols[key]
 
     def on_event(self, event: Event, records: list[Record]) -> SymbolMarket | None:
@@ -377,13 +386,15 @@ class Market:
         if symbol is not None:
             if symbol._reaches:
                 symbol._mark()
-            symbol.seen_ts = event.ts
-            offset = self.offset_ns.get(event.venue) if event.venue_ts else None
-            if offset is not None:
-                link = self._links[event.venue]
+            ts, venue_ts = event.ts, event.venue_ts
+            symbol.seen_ts = ts
+            link = symbol._link
+            offset = link.offset_ns
+            if venue_ts and offset is not None:
                 if type(event) is not BookSnapshot:  # which comes by REST
-                    link.lag_ns = max(0, event.ts - event.venue_ts + offset)
-                if link.stalled_ts and event.venue_ts - offset > link.stalled_ts:
+                    lag = ts - venue_ts + offset
+                    link.lag_ns = lag if lag > 0 else 0
+                if link.stalled_ts and venue_ts - offset > link.stalled_ts:
                     link.stalled_ts = 0
                     self._spread(event.venue, link)
         return symbol
@@ -412,10 +423,10 @@ class Market:
             symbol._book_stamp = event.venue_ts
         symbol._depth_applied(event.ts)
         if symbol._quote is None:
-            symbol._stamp(event, self.offset_ns.get(event.venue), self._links[event.venue].lag_ns)
+            symbol._stamp(event)
         if symbol._quotes:
             self._check_quotes(symbol)
-        if symbol.trust is Trust.STALE:
+        if symbol.trust is _STALE:
             self._refresh(symbol, event.ts, records)
 
     def _on_quote(self, event: BestQuote, records: list[Record]) -> SymbolMarket | None:
@@ -430,13 +441,13 @@ class Market:
         symbol._quote = event
         if event.update_id:
             symbol._quotes.append(event)
-        symbol._stamp(event, self.offset_ns.get(event.venue), self._links[event.venue].lag_ns)
+        symbol._stamp(event)
         symbol.update_id = event.update_id
         symbol.bid, symbol.bid_quantity = event.bid, event.bid_quantity
         symbol.ask, symbol.ask_quantity = event.ask, event.ask_quantity
         if not symbol._behind_ts and not _same_top(book, event):
             symbol._behind_ts = event.ts
-        if symbol.trust is Trust.STALE and symbol._sequenced:
+        if symbol.trust is _STALE and symbol._sequenced:
             self._refresh(symbol, event.ts, records)
         return symbol
 
@@ -509,7 +520,9 @@ class Market:
         return symbol
 
     def _on_offset(self, event: ClockOffset, records: list[Record]) -> None:
-        self.offset_ns[event.venue] = event.offset_ns
+        link = self._links.get(event.venue)
+        if link is not None:
+            link.offset_ns = event.offset_ns
 
     def _on_link(self, event: LinkUp | LinkDown | LinkCurrent, records: list[Record]) -> None:
         link = self._links.get(event.venue)

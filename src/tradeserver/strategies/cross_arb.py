@@ -50,16 +50,21 @@ class CrossArb:
         self._venues = tuple(venues)
         self._symbols = tuple(symbols)
         self._others = {v: tuple(o for o in venues if o != v) for v in venues}
-        self._watched: set[tuple[str, str, str]] = set()  # asked for membership only, never iterated
+        self._watched: set[tuple[str, str, str]] = set()  # its order is no run's but this one's
+        self._seen: set[str] = set()  # the symbols of those
+        self._apart = 1.0 + params.watch_bps / 1e4 * 0.999  # bid over ask that may be worth a look
 
     def books(self) -> Sequence[Key]:
         return [(venue, symbol) for venue in self._venues for symbol in self._symbols]
 
     def on_market(self, view: View, changed: SymbolMarket, ts: int) -> Sequence[Sighting]:
         venue, symbol = changed.key
+        apart = self._apart
         sightings: list[Sighting] | None = None
         for other_venue in self._others[venue]:
             other = view.market.symbols[other_venue, symbol]
+            if changed.bid < other.ask * apart and other.bid < changed.ask * apart and symbol not in self._seen:
+                continue  # as nearly always: neither direction is watched, or becomes so
             for buy, sell in ((changed, other), (other, changed)):
                 sighting = self._direction(view, symbol, buy, sell)
                 if sighting is not None:
@@ -78,9 +83,12 @@ class CrossArb:
                 return None
             if gross_bps <= params.watch_bps - params.hysteresis_bps:
                 self._watched.discard(pair)
+                if not any(watched[0] == symbol for watched in self._watched):
+                    self._seen.discard(symbol)
                 return Sighting(symbol, pair[1], pair[2], gross_bps, gross_bps, 0.0, over=True)
         else:
             self._watched.add((symbol, buy.key[0], sell.key[0]))
+            self._seen.add(symbol)
         return self._sight(view, symbol, buy, sell, gross_bps)
 
     def _sight(self, view: View, symbol: str, buy: SymbolMarket, sell: SymbolMarket, gross_bps: float) -> Sighting:

@@ -52,7 +52,7 @@ class RateBudget:
     def limit(self, scope: str, limit: int, interval_ns: int) -> None:
         """The venue's rules say that `scope` allows `limit` in each interval."""
         window = self._windows.setdefault(scope, Window(limit, interval_ns))
-        window.limit, window.interval_ns = min(limit, MOST), interval_ns
+        window.limit, window.interval_ns = max(-MOST, min(limit, MOST)), interval_ns
         window.ordinary = int(window.limit * (1 - self._reserved_share))
 
     def observe(self, scope: str, used: int, ts: int, resets: int = 0) -> None:

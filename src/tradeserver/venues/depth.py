@@ -65,6 +65,10 @@ class State(enum.Enum):
     SYNCED = "synced"
 
 
+SYNCED: Final = State.SYNCED
+"""Asked for with every message: an Enum's member is found ten times as slowly by its class."""
+
+
 class Delta(msgspec.Struct, frozen=True, gc=False):
     """One buffered message."""
 
@@ -193,7 +197,7 @@ class DepthSync:
         self, first: int, last: int, bids: Sequence[Any], asks: Sequence[Any], venue_ts: int, ts: int
     ) -> Sequence[SymbolEvent]:
         """One message with the ids `first`..`last`."""
-        if self.state is not State.SYNCED:
+        if self.state is not SYNCED:
             if self.state is State.BUFFERING:
                 self._keep(Delta(first, last, bids, asks, venue_ts))
             return _NOTHING
@@ -206,7 +210,8 @@ class DepthSync:
         self.update_id = last
         levels = self._rule.levels
         if levels is not None:
-            bids, asks = levels(bids, self._snapshot_id), levels(asks, self._snapshot_id)
+            covered = self._snapshot_id if first <= self._snapshot_id else 0  # 0: no row of it, none is to be looked at
+            bids, asks = levels(bids, covered), levels(asks, covered)
         return (
             BookDelta(
                 ts=ts,

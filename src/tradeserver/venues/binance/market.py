@@ -23,7 +23,7 @@ from tradeserver.venues.binance.rest import Failure, Rest
 from tradeserver.venues.binance.rules import VENUE, native_of
 from tradeserver.venues.binance.settings import BinanceSettings
 from tradeserver.venues.budget import RateBudget
-from tradeserver.venues.depth import DepthRule, DepthSync, State
+from tradeserver.venues.depth import SYNCED, DepthRule, DepthSync, State
 from tradeserver.venues.errors import UNREADABLE
 from tradeserver.venues.numbers import Measured
 from tradeserver.wire.binance import (
@@ -190,7 +190,7 @@ class MarketStreams:
         if book is None:
             return _NOTHING
         events = book.delta(update.first_id, update.last_id, update.bids, update.asks, stamp_ns(update.event_time), ts)
-        if book.state is not State.SYNCED:
+        if book.state is not SYNCED:
             self._ask_snapshot(update.symbol, book, ts)
         return events
 

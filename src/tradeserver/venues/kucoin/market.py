@@ -24,7 +24,7 @@ from msgspec import UNSET
 from tradeserver.core.events import BestQuote, Event, Trade
 from tradeserver.core.types import Level, Side
 from tradeserver.venues.base import HttpRequest, WireError
-from tradeserver.venues.depth import DepthRule, DepthSync, State
+from tradeserver.venues.depth import SYNCED, DepthRule, DepthSync, State
 from tradeserver.venues.errors import UNREADABLE
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.link import MS, BulletLink
@@ -77,6 +77,8 @@ class _Rows:
 
     def __call__(self, rows: Sequence[Any], snapshot_id: int) -> list[Level]:
         low, high = self.trusted
+        if not snapshot_id:  # the whole message is newer
+            return [(p, q) for p, q, _ in rows if p and low <= p <= high]
         try:
             return [(p, q) for p, q, sequence in rows if p and low <= p <= high and int(sequence) > snapshot_id]
         except ValueError:  # a sequence that is no number is no reason to skip a row
@@ -205,7 +207,7 @@ class MarketFeed:
         events = sync.delta(
             update.sequence_start, update.sequence_end, changes.bids, changes.asks, update.time * MS, ts
         )
-        if sync.state is not State.SYNCED and sync.due(ts):
+        if sync.state is not SYNCED and sync.due(ts):
             self._request(update.symbol, sync, ts)
         return events
 
