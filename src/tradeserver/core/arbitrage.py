@@ -78,7 +78,7 @@ class Arbitrage:
 
     def measure(self, ts: int) -> None:
         """From `ts` on what the fills leave is exposed, at the plan's price; what stood until now is added up."""
-        point = sum((order.net_base() for order in self.orders.values()), ZERO)
+        point = sum([order.net for order in self.orders.values()], ZERO)
         exposed = abs(float(point * self.opened.legs[0].expected_price)) if point else 0.0
         if exposed != self._exposed:  # only then: how often it is looked at changes no sum
             self.exposure_quote_s = self.exposure_until(ts)
@@ -107,13 +107,15 @@ class Arbitrage:
 
     def interval(self) -> tuple[Decimal, Decimal]:
         """(low, high) of net base."""
-        low, high = min(ZERO, self.opened.carried), max(ZERO, self.opened.carried)
+        carried = self.opened.carried
+        low, high = (carried, ZERO) if carried < ZERO else (ZERO, carried)
         for order in self.orders.values():
-            point = order.net_base()
-            low += point
-            high += point
+            low += order.net
+            high += order.net
             may_fill = order.open_quantity
-            if order.submitted.side is Side.BUY:
+            if not may_fill:
+                continue
+            if order.sign > 0:
                 high += may_fill
             else:
                 low -= may_fill
@@ -157,7 +159,7 @@ class Arbitrage:
         for order in self.orders.values():
             cash -= order.sign * quote_value(order)
             fees += sum((f.commission for f in order.fills if f.commission_asset == opened.quote), ZERO)
-            residual += order.net_base()
+            residual += order.net
         bridge["time_between_legs"] = between
         bridge["unfilled"] = unfilled
         bridge["hedges"] = hedge_cash

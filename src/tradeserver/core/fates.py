@@ -356,7 +356,8 @@ class Fates:
                 reason=reason,
             )
         )
-        self.touched[submitted.arbitrage] = None
+        if state is not OrderState.ACCEPTED:  # which may fill as much as before
+            self.touched[submitted.arbitrage] = None
         if state is OrderState.UNKNOWN:
             self._ask_soon(order)
         elif not order.live:

@@ -237,7 +237,7 @@ def exposure(desk: Desk, unbooked: Mapping[str, Decimal] | None = None) -> tuple
     for arbitrage in desk.arbitrages.values():
         low, high = arbitrage.interval()
         if unbooked is not None:
-            point = sum((order.net_base() for order in arbitrage.orders.values()), ZERO)
+            point = sum((order.net for order in arbitrage.orders.values()), ZERO)
             carried = arbitrage.opened.carried
             low, high = point + min(ZERO, carried), point + max(ZERO, carried)
         held = ends.get(arbitrage.opened.base, (ZERO, ZERO))

@@ -57,7 +57,7 @@ def believed(desk: Desk) -> dict[str, Decimal]:
     net = dict(desk.dust)
     for arbitrage in desk.arbitrages.values():
         base = arbitrage.opened.base
-        point = sum((order.net_base() for order in arbitrage.orders.values()), ZERO)
+        point = sum((order.net for order in arbitrage.orders.values()), ZERO)
         net[base] = net.get(base, ZERO) + point + arbitrage.opened.carried
     return {asset: amount for asset, amount in net.items() if amount}
 
