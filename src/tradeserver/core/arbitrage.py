@@ -28,6 +28,7 @@ class Arbitrage:
     __slots__ = (
         "_exposed",
         "_exposed_ts",
+        "_planned",
         "attempts",
         "exposure_quote_s",
         "next_hedge",
@@ -41,6 +42,7 @@ class Arbitrage:
 
     def __init__(self, opened: ArbitrageOpened) -> None:
         self.opened = opened
+        self._planned = tuple([leg.client_id for leg in opened.legs])
         self.orders: dict[str, Order] = {}
         self.attempts: dict[int, int] = {}  # leg -> attempts made
         self.rung = 0
@@ -123,12 +125,10 @@ class Arbitrage:
 
     def leg_orders(self) -> list[Order]:
         """The planned legs' first attempts, in leg order."""
-        planned = [leg.client_id for leg in self.opened.legs]
-        return [self.orders[c] for c in planned if c in self.orders]
+        return [self.orders[c] for c in self._planned if c in self.orders]
 
     def hedges(self) -> list[Order]:
-        planned = {leg.client_id for leg in self.opened.legs}
-        return [o for c, o in self.orders.items() if c not in planned]
+        return [o for c, o in self.orders.items() if c not in self._planned]
 
     @property
     def rungs_tried(self) -> int:
@@ -155,10 +155,13 @@ class Arbitrage:
             planned_residual += leg.net_base
             if leg.side is Side.BUY:
                 planned_mark = leg.expected_price
-        hedge_cash = sum((-order.sign * quote_value(order) for order in self.hedges()), ZERO)
-        for order in self.orders.values():
-            cash -= order.sign * quote_value(order)
-            fees += sum((f.commission for f in order.fills if f.commission_asset == opened.quote), ZERO)
+        hedge_cash = ZERO
+        for client_id, order in self.orders.items():
+            received = -order.sign * quote_value(order)
+            cash += received
+            if client_id not in self._planned:
+                hedge_cash += received
+            fees += sum([f.commission for f in order.fills if f.commission_asset == opened.quote], ZERO)
             residual += order.net
         bridge["time_between_legs"] = between
         bridge["unfilled"] = unfilled
@@ -170,7 +173,7 @@ class Arbitrage:
 
 def quote_value(order: Order) -> Decimal:
     """What its fills came to, in quote."""
-    return sum((f.quantity * f.price for f in order.fills), ZERO)
+    return sum([f.quantity * f.price for f in order.fills], ZERO)
 
 
 def common_lot(instruments: Iterable[Instrument]) -> Decimal:
