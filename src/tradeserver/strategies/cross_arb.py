@@ -22,6 +22,7 @@ from tradeserver.core.market import SymbolMarket
 from tradeserver.core.types import Key, Level, Side
 
 _NOTHING: tuple[Sighting, ...] = ()
+_NO_PAIRS: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class CrossArb:
         self._venues = tuple(venues)
         self._symbols = tuple(symbols)
         self._others = {v: tuple(o for o in venues if o != v) for v in venues}
-        self._watched: set[tuple[str, str, str]] = set()  # its order is no run's but this one's
-        self._seen: set[str] = set()  # the symbols of those
+        self._watched: dict[str, set[tuple[str, str]]] = {}  # symbol -> (buy, sell), asked for membership only
         self._apart = 1.0 + params.watch_bps / 1e4 * 0.999  # bid over ask that may be worth a look
 
     def books(self) -> Sequence[Key]:
@@ -63,7 +63,7 @@ class CrossArb:
         sightings: list[Sighting] | None = None
         for other_venue in self._others[venue]:
             other = view.market.symbols[other_venue, symbol]
-            if changed.bid < other.ask * apart and other.bid < changed.ask * apart and symbol not in self._seen:
+            if changed.bid < other.ask * apart and other.bid < changed.ask * apart and symbol not in self._watched:
                 continue  # as nearly always: neither direction is watched, or becomes so
             for buy, sell in ((changed, other), (other, changed)):
                 sighting = self._direction(view, symbol, buy, sell)
@@ -78,17 +78,16 @@ class CrossArb:
         params = self._params
         gross_bps = (bid / ask - 1.0) * 1e4 if ask > 0.0 and bid > 0.0 else -1e4
         if gross_bps < params.watch_bps:
-            pair = (symbol, buy.key[0], sell.key[0])
-            if pair not in self._watched:
+            pair, watched = (buy.key[0], sell.key[0]), self._watched.get(symbol, _NO_PAIRS)
+            if pair not in watched:
                 return None
             if gross_bps <= params.watch_bps - params.hysteresis_bps:
-                self._watched.discard(pair)
-                if not any(watched[0] == symbol for watched in self._watched):
-                    self._seen.discard(symbol)
-                return Sighting(symbol, pair[1], pair[2], gross_bps, gross_bps, 0.0, over=True)
+                self._watched[symbol] = watched - {pair}
+                if not self._watched[symbol]:
+                    del self._watched[symbol]
+                return Sighting(symbol, pair[0], pair[1], gross_bps, gross_bps, 0.0, over=True)
         else:
-            self._watched.add((symbol, buy.key[0], sell.key[0]))
-            self._seen.add(symbol)
+            self._watched.setdefault(symbol, set()).add((buy.key[0], sell.key[0]))
         return self._sight(view, symbol, buy, sell, gross_bps)
 
     def _sight(self, view: View, symbol: str, buy: SymbolMarket, sell: SymbolMarket, gross_bps: float) -> Sighting:
