@@ -447,7 +447,7 @@ def test_every_limit_has_the_value_of_its_place() -> None:
 
 
 PATH = re.compile(r"^[\w./*-]+(\.(py|md|toml|json|yml|conf|service)|/)$")
-NO_FILE = re.compile(r"NAME|\*|^(state|http|/)|^[A-Z]+/|^SYMBOL|\.(cut-|log)|^package|^[\w-]+\.\w+\.\w+$")
+NO_FILE = re.compile(r"NAME|\*|^(build|state|http|/)|^[A-Z]+/|^SYMBOL|\.(cut-|log)|^package|^[\w-]+\.\w+\.\w+$")
 
 
 def exists(token: str, beside: Path) -> bool:

@@ -113,8 +113,7 @@ def arbitrages(draw: st.DrawFn) -> Arbitrage:
                 commission=commission, commission_asset=asset, commission_expected=False, maker=False, venue_ts=0,
                 stood=stood if client_id == "leg0" and number == 0 else {},
             )  # fmt: skip
-            order.fills.append(booked)
-            order.filled += quantity
+            order.add(booked)
         arbitrage.add(order)
     return arbitrage
 

@@ -130,6 +130,12 @@ class Order(msgspec.Struct, eq=False):
     def sign(self) -> int:
         return 1 if self.submitted.side is _BUY else -1
 
+    def add(self, fill: FillBooked) -> None:
+        """One fill more."""
+        self.fills.append(fill)
+        self.filled += fill.quantity
+        self.count_net()
+
     def count_net(self) -> None:
         """`net` anew, from all fills."""
         base = self.submitted.symbol.partition("/")[0]
@@ -200,9 +206,7 @@ class Orders:
             self._fill_keys.pop(self._fill_order.popleft(), None)
         order = self.by_id.get(record.client_id)
         if order is not None:
-            order.fills.append(record)
-            order.filled += record.quantity
-            order.count_net()
+            order.add(record)
             if record.commission_expected:
                 self.owed[order.client_id] = order
                 self._count(order)
