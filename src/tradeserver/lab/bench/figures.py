@@ -19,6 +19,9 @@ Block = dict[str, Any]
 
 WARM = 4_000
 """Messages before anything counts."""
+WARM_FLOOD = 400_000
+"""And before memory may not grow any more: what is remembered of finished orders has bounds, and takes that long to
+reach them."""
 ORDERS_A_SECOND = 10_000
 HALF = 0.5
 """Of the ticks that should trade, fewer than that: the figure is printed with a warning."""
@@ -155,7 +158,9 @@ class Bench:
         peer.do("paced", rate=4_000, count=2 * WARM)
         self.figures.add("rss_mb.books", rss_mb(trader.pid))
         self.figures.add("rss_mb.all", rss_mb(trader.pid) + sum(map(rss_mb, trader.children())))
-        for _ in range(3):
+        for _ in range(
+            min(max(messages // 2, WARM_FLOOD), 3 * WARM_FLOOD) // step
+        ):  # until every bounded memory is full
             peer.do("flood", count=step)
         sizes = [rss_mb(trader.pid)]
         for number in range(messages // step):
