@@ -19,9 +19,9 @@ Block = dict[str, Any]
 
 WARM = 4_000
 """Messages before anything counts."""
-WARM_FLOOD = 400_000
-"""And before memory may not grow any more: what is remembered of finished orders has bounds, and takes that long to
-reach them."""
+WARM_ORDERS = 20_000
+"""And before memory may not grow any more: what is remembered of finished orders (ids, fills) has bounds, and takes so
+many orders to reach them."""
 ORDERS_A_SECOND = 10_000
 HALF = 0.5
 """Of the ticks that should trade, fewer than that: the figure is printed with a warning."""
@@ -158,10 +158,14 @@ class Bench:
         peer.do("paced", rate=4_000, count=2 * WARM)
         self.figures.add("rss_mb.books", rss_mb(trader.pid))
         self.figures.add("rss_mb.all", rss_mb(trader.pid) + sum(map(rss_mb, trader.children())))
-        for _ in range(
-            min(max(messages // 2, WARM_FLOOD), 3 * WARM_FLOOD) // step
-        ):  # until every bounded memory is full
-            peer.do("flood", count=step)
+        orders = floods = 0
+        while orders < WARM_ORDERS and floods < 2 * messages // step:
+            orders += peer.do("flood", count=step)["orders"]
+            floods += 1
+        if orders < WARM_ORDERS:
+            self.figures.warnings.append(
+                f"rss_mb.growth: the warm-up came to {orders:,} of {WARM_ORDERS:,} orders only"
+            )
         sizes = [rss_mb(trader.pid)]
         for number in range(messages // step):
             peer.do("flood", count=step)
