@@ -163,6 +163,15 @@ def test_no_venue_enabled() -> None:
     assert "no venue is enabled" in refusal(text)
 
 
+def test_a_strategy_twice_needs_two_names() -> None:
+    again = GOOD + '\n[[strategies]]\nname = "cross_arb"\n'
+    with pytest.raises(ConfigError, match=r"strategies\[1\]: there is a strategy 'cross_arb' already"):
+        parse(again)
+    assert [choice.id for choice in parse(again + 'id = "wide"\n').strategies] == ["cross_arb", "wide"]
+    with pytest.raises(ConfigError, match=r"strategies\[1\]\.id: wanted 1 to 64 of"):
+        parse(again + 'id = "two words"\n')
+
+
 def test_a_strategy_of_somebody_else() -> None:
     config = parse(
         changed(

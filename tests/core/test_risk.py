@@ -164,6 +164,7 @@ def test_every_reason_of_the_gate_is_covered_above() -> None:
         Reason.EDGE_TOO_SMALL,
         Reason.EDGE_TOO_GOOD,
         Reason.NO_DEPTH,
+        Reason.ON_TARGET,
         Reason.VENUE_NOT_READY,
         Reason.FEES_UNKNOWN,
         Reason.IN_FLIGHT,

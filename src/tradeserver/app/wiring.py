@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from tradeserver.config import Config, Wiring, credentials, parse
+from tradeserver.config.schema import StrategyChoice
 from tradeserver.core.engine import Engine
 from tradeserver.core.ids import ClientIds
+from tradeserver.core.intents import Strategy
 from tradeserver.runtime.journal import JournalHeader
 from tradeserver.runtime.reactor import Engine as Steps
 from tradeserver.runtime.replay import ReplayResult, replay
@@ -38,7 +40,7 @@ def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
         ids=ClientIds(config.instance.tag, wiring, start_s),
         venues=venues,
         symbols=config.symbols,
-        strategies=[choice.kind(choice.params, config.symbols, venues) for choice in config.strategies],
+        strategies=[_strategy(choice, config.symbols, venues) for choice in config.strategies],
         market=config.market,
         risk=config.risk,
         execution=config.execution,
@@ -46,6 +48,16 @@ def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
         wal_hedge_only_ns=config.wal.hedge_only_s * SECOND_NS,
         safety=config.safety if wiring != "paper" else None,
     )
+
+
+def _strategy(choice: StrategyChoice, symbols: Sequence[str], venues: Sequence[str]) -> Strategy:
+    """Raises ConfigError where its class refuses what it is told."""
+    try:
+        made: Strategy = choice.kind(choice.params, symbols, venues)
+        made.name = choice.id
+    except Exception as error:
+        raise ConfigError(f"the strategy {choice.id!r} cannot be made: {error}") from None
+    return made
 
 
 def make_sessions(

@@ -68,7 +68,7 @@ def reference_toml() -> str:
         mode="paper",
         symbols=("BTC/USDT", "XRP/USDT"),
         venues=VenuesConfig(binance=BinanceConfig(), kucoin=KucoinConfig()),
-        strategies=tuple(StrategyChoice(name, kind, params()) for name, (kind, params) in BUILT_IN.items()),
+        strategies=tuple(StrategyChoice(name, kind, params(), name) for name, (kind, params) in BUILT_IN.items()),
     )
     head = [
         "# Every key, with its default (instance, mode, symbols and venues have none). Generated: `make reference`.",
@@ -106,6 +106,9 @@ def _strategies(chosen: tuple[StrategyChoice, ...], commented: bool) -> Iterator
             yield from _comment("A built-in name or package.module:Class. One such table for each strategy.")
         yield "[[strategies]]"
         yield f"name = {_literal(choice.name)}"
+        if commented:
+            yield from _comment("How records, states and limits name it. No two strategies may share it.")
+        yield f"id = {_literal(choice.id)}"
         yield ""
         yield from _section("strategies.params", choice.params, commented)
 
@@ -176,7 +179,7 @@ def effective(config: Config, wiring: Wiring) -> dict[str, Any]:
 
 def limits_in_words(config: Config) -> list[str]:
     """One line a limit: its comment, then its value."""
-    groups = [("risk", config.risk), ("execution", config.execution), *((c.name, c.params) for c in config.strategies)]
+    groups = [("risk", config.risk), ("execution", config.execution), *((c.id, c.params) for c in config.strategies)]
     lines = []
     for name, group in groups:
         comments = docs(type(group))

@@ -192,6 +192,7 @@ def _wrong(key: str, value: Any, wanted: str) -> ConfigError:
     return ConfigError(f"{key}: wanted {wanted}, got {_kind(value)}")
 
 
+_IDENTITY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SECRET_LIKE: Final = 24
 """Longer texts are not repeated in errors: somebody may have put a key there."""
 
@@ -224,22 +225,30 @@ def _validate(cls: Any, table: Table, section: str) -> Any:
 def _strategies(raw: Any) -> tuple[StrategyChoice, ...]:
     if not isinstance(raw, list):
         raise ConfigError("strategies: wanted a list of tables, [[strategies]]")
-    chosen = []
+    chosen: list[StrategyChoice] = []
     for n, table in enumerate(raw):
         section = f"strategies[{n}]"
         if not isinstance(table, dict):
             raise _wrong(section, table, "a table")
         for key in table:
-            if key not in ("name", "params"):
-                raise ConfigError(_unknown(key, section, ["name", "params"]))
+            if key not in ("name", "id", "params"):
+                raise ConfigError(_unknown(key, section, ["name", "id", "params"]))
         name = table.get("name")
         if not isinstance(name, str) or not name:
             raise ConfigError(f"{section} lacks a name: a built-in strategy or package.module:Class")
         kind, params = _strategy(name, section)
         place = f"{section}.params"
         values = _validate(params, _table(params, table.get("params", {}), place), place)
-        chosen.append(StrategyChoice(name, kind, values))
+        chosen.append(StrategyChoice(name, kind, values, _identity(table.get("id", name), section, chosen)))
     return tuple(chosen)
+
+
+def _identity(name: Any, section: str, others: list[StrategyChoice]) -> str:
+    if not isinstance(name, str) or not _IDENTITY.fullmatch(name):
+        raise ConfigError(f"{section}.id: wanted 1 to 64 of A-Z a-z 0-9 _ . : -, got {_kind(name)}")
+    if any(other.id == name for other in others):
+        raise ConfigError(f"{section}: there is a strategy {name!r} already; give each an `id` of its own")
+    return name
 
 
 def _strategy(name: str, section: str) -> tuple[type, type]:

@@ -132,11 +132,15 @@ class GuardSettings:
 
 @dataclass(frozen=True)
 class StrategyChoice:
-    """One strategy: a built-in name or `package.module:Class`, its class, and its parameters, validated."""
+    """One strategy: a built-in name or `package.module:Class`, its class, and its parameters, validated.
+
+    `id` names it in records, states and limits: the name where it is not told, and never the same for two.
+    """
 
     name: str
     kind: Any
     params: Any
+    id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

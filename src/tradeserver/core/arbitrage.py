@@ -16,10 +16,14 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
+from typing import Final
 
 from tradeserver.core.orders import Order
 from tradeserver.core.records import ArbitrageImage, ArbitrageOpened
 from tradeserver.core.types import ZERO, Instrument, Side
+
+LEGS: Final = "legs"
+TARGETS: Final = "targets"
 
 
 class Arbitrage:
@@ -35,6 +39,7 @@ class Arbitrage:
         "opened",
         "orders",
         "paged",
+        "realised",
         "residual",
         "rung",
         "unhedged_since",
@@ -50,6 +55,7 @@ class Arbitrage:
         self._exposed = 0.0
         self._exposed_ts = 0
         self.residual = ZERO  # base carried away at the close
+        self.realised = ZERO  # profit of its fills, where it moves positions that are held
         self.next_hedge = 0
         self.unhedged_since = 0
         self.paged = False
@@ -68,6 +74,7 @@ class Arbitrage:
             self.exposure_quote_s,
             self._exposed,
             self._exposed_ts,
+            self.realised,
         )
 
     def load(self, image: ArbitrageImage) -> None:
@@ -77,9 +84,12 @@ class Arbitrage:
         self.exposure_quote_s = image.exposure_quote_s
         self._exposed = image.exposed
         self._exposed_ts = image.exposed_ts
+        self.realised = image.realised
 
     def measure(self, ts: int) -> None:
         """From `ts` on what the fills leave is exposed, at the plan's price; what stood until now is added up."""
+        if self.opened.plan == TARGETS:
+            return  # it is meant to stand
         point = sum([order.net for order in self.orders.values()], ZERO)
         exposed = abs(float(point * self.opened.legs[0].expected_price)) if point else 0.0
         if exposed != self._exposed:  # only then: how often it is looked at changes no sum
@@ -107,21 +117,34 @@ class Arbitrage:
         legs = self.leg_orders()
         return any(o.filled for o in legs) and any(not o.live and not o.filled for o in legs)
 
-    def interval(self) -> tuple[Decimal, Decimal]:
-        """(low, high) of net base."""
+    def interval(self, *, over: bool = False) -> tuple[Decimal, Decimal]:
+        """(low, high) of net base. `over`: nothing can fill any more."""
         carried = self.opened.carried
         low, high = (carried, ZERO) if carried < ZERO else (ZERO, carried)
         for order in self.orders.values():
             low += order.net
             high += order.net
             may_fill = order.open_quantity
-            if not may_fill:
+            if over or not may_fill:
                 continue
             if order.sign > 0:
                 high += may_fill
             else:
                 low -= may_fill
         return low, high
+
+    def exposures(self, *, over: bool = False) -> dict[str, tuple[Decimal, Decimal]]:
+        """(low, high) by asset. Fills of positions that are meant to be held are none: there only what may fill is."""
+        if self.opened.plan == LEGS:
+            return {self.opened.base: self.interval(over=over)}
+        found: dict[str, tuple[Decimal, Decimal]] = {}
+        for order in self.orders.values():
+            base = order.submitted.symbol.partition("/")[0]
+            low, high = found.get(base, (ZERO, ZERO))
+            may_fill = ZERO if over else order.open_quantity
+            buys = order.submitted.side is Side.BUY
+            found[base] = (low, high + may_fill) if buys else (low - may_fill, high)
+        return found
 
     def leg_orders(self) -> list[Order]:
         """The planned legs' first attempts, in leg order."""

@@ -7,6 +7,7 @@ approval; everything else may be asked for at any time.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -98,8 +99,12 @@ class ArmDeadMan(Command, frozen=True, tag=True, kw_only=True):
     symbols: tuple[str, ...]
 
 
+FITS: Final = "fits"
+"""Who performs a `Fit`: no venue."""
+
+
 class Fit(Command, frozen=True, tag=True, kw_only=True):
-    """Work for the fits process; answered by `Fitted`. `venue` is empty."""
+    """Work for the fits process; answered by `Fitted`. Its `venue` is `FITS`, its name "STRATEGY WHAT"."""
 
     name: str
     series: tuple[tuple[float, ...], ...]

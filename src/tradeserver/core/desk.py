@@ -12,8 +12,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from tradeserver.core.arbitrage import Arbitrage
+from tradeserver.core.arbitrage import TARGETS, Arbitrage
 from tradeserver.core.commands import Command
+from tradeserver.core.held import Holdings
 from tradeserver.core.ids import LENGTH, ClientIds, parse
 from tradeserver.core.ledger import Ledger, Position
 from tradeserver.core.market import Market
@@ -55,6 +56,7 @@ class Desk:
         self.ids = ids
         self.orders = Orders()
         self.ledger = Ledger()
+        self.held = Holdings()
         self.states = States()
         self.opportunities = Opportunities()
         self.arbitrages: dict[int, Arbitrage] = {}  # open ones
@@ -107,7 +109,10 @@ class Desk:
 
     def knows(self, arbitrage: int) -> bool:
         """Whether it is open, or closed and remembered."""
-        return arbitrage in self.arbitrages or arbitrage in self._closed
+        return self._remembered(arbitrage) is not None
+
+    def _remembered(self, arbitrage: int) -> Arbitrage | None:
+        return self.arbitrages.get(arbitrage) or self._closed.get(arbitrage)
 
     # ---- changes, by record ----------------------------------------------------------------------------------------
 
@@ -160,6 +165,9 @@ class Desk:
             self.ledger.hold(order)
             self._reopen(record.arbitrage)
             self._measure(order.submitted.arbitrage, record.ts)
+            arbitrage = self.arbitrages.get(record.arbitrage)
+            if arbitrage is not None and arbitrage.opened.plan == TARGETS:
+                arbitrage.realised += self.held.apply_fill(arbitrage.opened.strategy, record)
         self.ledger.apply_fill(record)
 
     def _measure(self, number: int, ts: int) -> None:
@@ -174,6 +182,9 @@ class Desk:
         for index, booked in enumerate(order.fills):
             if booked.trade_id == record.trade_id:
                 self.ledger.apply_commission(record, booked)
+                arbitrage = self._remembered(order.submitted.arbitrage)
+                if arbitrage is not None and arbitrage.opened.plan == TARGETS:
+                    arbitrage.realised += self.held.apply_commission(arbitrage.opened.strategy, record, booked)
                 self.orders.apply_commission(order, index, record)
         self._measure(order.submitted.arbitrage, record.ts)
 
@@ -243,6 +254,7 @@ class Desk:
             one_sided=tuple(self.one_sided),
             running=self.running,
             crashes=tuple(self.crashes),
+            held=self.held.images(),
         )
 
     def _load(self, record: Checkpoint) -> None:
@@ -256,6 +268,7 @@ class Desk:
         self.ledger.realised = dict(record.realised)
         self.ledger.fees = dict(record.fees)
         self.dust = dict(record.dust)
+        self.held.load(record.held)
         self.last_start_s = record.last_start_s
         self.one_sided.extend(record.one_sided)
         self.running = record.running

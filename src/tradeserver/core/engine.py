@@ -25,6 +25,7 @@ from tradeserver.core.events import (
     Event,
     FeesLoaded,
     FillsListed,
+    Fitted,
     InstrumentsLoaded,
     KillVerified,
     LinkDown,
@@ -52,11 +53,12 @@ from tradeserver.core.execution import Execution, ExecutionPolicy
 from tradeserver.core.fates import Fates
 from tradeserver.core.hedging import KEY
 from tradeserver.core.ids import ClientIds
-from tradeserver.core.intents import Sighting, Strategy, View
+from tradeserver.core.intents import Strategy
 from tradeserver.core.killswitch import KILL, KillSwitch, VenueSafety
 from tradeserver.core.lookback import LookBack
 from tradeserver.core.market import Market, MarketLimits, SymbolMarket
 from tradeserver.core.operator import GUARD, STOPPING, OperatorDesk
+from tradeserver.core.proposals import Proposals
 from tradeserver.core.records import (
     BookChanged,
     Checkpoint,
@@ -68,7 +70,6 @@ from tradeserver.core.records import (
     TradingState,
 )
 from tradeserver.core.risk import RiskLimits
-from tradeserver.core.types import Key
 from tradeserver.core.venues import Readiness
 from tradeserver.core.vitals import VitalSigns
 
@@ -116,18 +117,14 @@ class Engine:
         timeouts = {venue: each.dead_man_s for venue, each in safety.items()}
         self.dead_man = DeadMan(self.desk, self.readiness, self.symbols, timeouts)
         self._operator = OperatorDesk(self.desk, self.kills)
-        self._view = View(self.market, self.desk.taker_bps)
         self._crash_limit = breakers.crash_limit
         self._wal_hedge_only_ns = wal_hedge_only_ns
         self._halt_at = 0  # when the WAL has failed: the end of hedging
         self._offsets: dict[str, int] = {}  # clocks as they were measured last
-        self._strategies: dict[Key, list[Strategy]] = {}
         for venue in venues:
             for symbol in symbols:
                 self.market.add((venue, symbol))
-        for strategy in strategies:
-            for key in strategy.books():
-                self._strategies.setdefault(key, []).append(strategy)
+        self._proposals = Proposals(self.desk, self.execution, strategies)
         self._handlers: dict[type, Callable[[Any], object]] = {
             RunBegan: self._on_began,
             Tick: self._on_tick,
@@ -157,6 +154,7 @@ class Engine:
             VenueFault: self._on_fault,
             WalFailed: self._on_wal_failed,
             Operator: self._on_operator,
+            Fitted: self._proposals.on_fitted,
         }
 
     # ---- the step --------------------------------------------------------------------------------------------------
@@ -177,7 +175,7 @@ class Engine:
         if changed is not None:
             if changed.trust is _CROSSED or type(event) is BookInvalid:
                 self._distrust(changed)
-            self._look(changed)
+            self._proposals.look(changed)
         if handler is not None or commands:
             self.readiness.advance()
         return records, commands
@@ -199,34 +197,6 @@ class Engine:
             arbitrage = self.desk.arbitrages.get(number)
             if arbitrage is not None:
                 self.execution.advance(arbitrage)
-
-    def _look(self, changed: SymbolMarket) -> None:
-        """The market moved: ask the strategies."""
-        for strategy in self._strategies.get(changed.key, ()):
-            sightings = strategy.on_market(self._view, changed, self.desk.ts)
-            for sighting in sightings:
-                self._sighted(strategy.name, sighting)
-
-    def _sighted(self, strategy: str, sighting: Sighting) -> None:
-        desk = self.desk
-        direction = (strategy, sighting.symbol, sighting.buy_venue, sighting.sell_venue)
-        opportunities = desk.opportunities
-        if sighting.over:
-            closed = opportunities.end(direction, desk.ts)
-            if closed is not None:
-                desk.keep(closed)
-            return
-        if direction not in opportunities.open:
-            desk.keep(opportunities.begin(direction, sighting, desk.ts))
-        episode = opportunities.open[direction]
-        buy = self.market.symbols[sighting.buy_venue, sighting.symbol]
-        sell = self.market.symbols[sighting.sell_venue, sighting.symbol]
-        episode.see(sighting, (buy.age_ns(desk.ts), sell.age_ns(desk.ts)))
-        if sighting.intent is None:
-            episode.decide(desk.ts, sighting, 0, (sighting.reason,))
-            return
-        arbitrage, reasons = self.execution.take(strategy, episode.number, sighting, sighting.intent)
-        episode.decide(desk.ts, sighting, arbitrage, reasons)
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
@@ -260,6 +230,7 @@ class Engine:
                 "Set it right, then: clear clock.",
             )
         self._count_crashes()
+        self._proposals.on_began()
         self.fates.doubt_all("restart")
         if crashed:
             self.lookback.begin(self._last_record)
@@ -317,6 +288,8 @@ class Engine:
     def _on_operator(self, event: Operator) -> None:
         if event.action == "end":
             self.vitals.mark()  # the last figures, not those of a second ago
+        if event.action == "switch off" and event.source == "shell":
+            self._proposals.switch_off(event.scope.removeprefix("strategy:"), event.argument)
         self._operator.on_operator(event)
 
     def _on_query_failed(self, event: QueryFailed) -> None:

@@ -9,7 +9,7 @@ may leave. Orders are sent by nobody but the shell.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -17,11 +17,11 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 
 from tradeserver.core import hedging, risk
-from tradeserver.core.arbitrage import Arbitrage, far_end, near_end
+from tradeserver.core.arbitrage import LEGS, TARGETS, Arbitrage, far_end, near_end
 from tradeserver.core.breaker import Breakers
 from tradeserver.core.desk import Desk
 from tradeserver.core.hedging import HedgePolicy
-from tradeserver.core.intents import Intent, Sighting
+from tradeserver.core.intents import AnyIntent, Intent, Sighting
 from tradeserver.core.market import SymbolMarket
 from tradeserver.core.records import (
     ArbitrageClosed,
@@ -35,6 +35,7 @@ from tradeserver.core.records import (
 )
 from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits
 from tradeserver.core.sizing import BUY, SELL, Sized, SizedLeg, money, rates, reserve, size
+from tradeserver.core.targets import Targets
 from tradeserver.core.types import ZERO
 from tradeserver.core.venues import Readiness
 
@@ -90,12 +91,24 @@ class Execution:
         self._answer_ns = policy.answer_timeout_ms * 1_000_000
         self._own_ns = desk.market.limits.own_ms * 1_000_000
         self._recent: deque[int] = deque()  # stamps of opening orders within the last second
+        cool_off_ns = policy.cool_off_ms * 1_000_000
+        self._targets = Targets(desk, limits, cool_off_ns, readiness, breakers, self.facts, self._submit)
+        self._plans: dict[str, Callable[[Arbitrage], None]] = {LEGS: self._advance_legs, TARGETS: self._targets.advance}
         self._cool_until: dict[tuple[str, str, str], int] = {}
 
     # ---- opening ---------------------------------------------------------------------------------------------------
 
-    def take(self, strategy: str, opportunity: int, sighting: Sighting, intent: Intent) -> tuple[int, tuple[str, ...]]:
-        """(arbitrage number, ()) where both legs are commanded, else (0, every reason)."""
+    def take(
+        self, strategy: str, opportunity: int, sighting: Sighting, intent: AnyIntent
+    ) -> tuple[int, tuple[str, ...]]:
+        """(arbitrage number, ()) where its orders are commanded, else (0, every reason)."""
+        if isinstance(intent, Intent):
+            return self._take_legs(strategy, opportunity, sighting, intent)
+        return self._targets.take(strategy, opportunity, sighting, intent)
+
+    def _take_legs(
+        self, strategy: str, opportunity: int, sighting: Sighting, intent: Intent
+    ) -> tuple[int, tuple[str, ...]]:
         desk = self._desk
         reasons = self._forbidden(strategy, sighting, intent)
         if reasons:
@@ -121,7 +134,7 @@ class Execution:
             return 0, (limiter,)
         drafts = self._drafts(sized.legs)
         left = dust - sized.carried  # what this very trade takes in is no reason against it
-        facts = self._facts(strategy, intent.symbol, base, markets, free, abs(left))
+        facts = self.facts(strategy, intent.symbol, base, markets, free, abs(left))
         verdict = risk.check(self._limits, facts, drafts)
         if isinstance(verdict, Refused):
             return 0, verdict.reasons if not limiter else tuple(dict.fromkeys((limiter, *verdict.reasons)))
@@ -169,7 +182,7 @@ class Execution:
             )
         return drafts
 
-    def _facts(
+    def facts(
         self,
         strategy: str,
         symbol: str,
@@ -178,6 +191,7 @@ class Execution:
         free: dict[tuple[str, str], Decimal],
         dust: Decimal,
     ) -> Facts:
+        """What the gate looks at for opening orders in one symbol on these books."""
         desk = self._desk
         ts, recent = desk.ts, self._recent
         while recent and ts - recent[0] >= SECOND_NS:
@@ -207,11 +221,12 @@ class Execution:
         )
 
     def worst_exposure(self, base: str) -> Decimal:
-        """|exposure| of one asset over all open arbitrages, each at its far end, and what is carried."""
-        total = abs(self._desk.dust.get(base, ZERO))
+        """|exposure| of one asset: open arbitrages, each at its far end, what is carried, and what strategies hold."""
+        total = abs(self._desk.dust.get(base, ZERO)) + self._desk.held.worst(base)
         for arbitrage in self._desk.arbitrages.values():
-            if arbitrage.opened.base == base:
-                total += abs(far_end(arbitrage.interval()))
+            interval = arbitrage.exposures().get(base)
+            if interval is not None:
+                total += abs(far_end(interval))
         return total
 
     def _open(
@@ -258,7 +273,6 @@ class Execution:
         )
         for one, market in zip(approved, markets, strict=True):
             self._submit(one, newest, market)
-            self._recent.append(desk.ts)
         return number
 
     def _submit(self, approved: Approved, stamp_ns: int, market: SymbolMarket) -> None:
@@ -289,12 +303,18 @@ class Execution:
         order.sent_ts = ts
         order.next_query = ts + self._answer_ns
         market.take(side, float(price), float(quantity), ts + self._own_ns)
+        if draft.opening:
+            self._recent.append(ts)
         desk.commands.append(risk.submit(approved))
 
     # ---- after that ------------------------------------------------------------------------------------------------
 
     def advance(self, arbitrage: Arbitrage) -> None:
-        """One look at an open arbitrage: hedge what is certain, close what is over, wait for the rest."""
+        """One look at an open arbitrage: what its plan wants next."""
+        self._plans[arbitrage.opened.plan](arbitrage)
+
+    def _advance_legs(self, arbitrage: Arbitrage) -> None:
+        """Hedge what is certain, close what is over, wait for the rest."""
         desk = self._desk
         certain = near_end(arbitrage.interval())
         exposed = bool(certain) and not hedging.is_dust(desk, self._hedges, arbitrage, certain)

@@ -235,13 +235,9 @@ def exposure(desk: Desk, unbooked: Mapping[str, Decimal] | None = None) -> tuple
     """
     ends: dict[str, tuple[Decimal, Decimal]] = {asset: (held, held) for asset, held in desk.dust.items()}
     for arbitrage in desk.arbitrages.values():
-        low, high = arbitrage.interval()
-        if unbooked is not None:
-            point = sum((order.net for order in arbitrage.orders.values()), ZERO)
-            carried = arbitrage.opened.carried
-            low, high = point + min(ZERO, carried), point + max(ZERO, carried)
-        held = ends.get(arbitrage.opened.base, (ZERO, ZERO))
-        ends[arbitrage.opened.base] = (held[0] + low, held[1] + high)
+        for asset, (low, high) in arbitrage.exposures(over=unbooked is not None).items():
+            held = ends.get(asset, (ZERO, ZERO))
+            ends[asset] = (held[0] + low, held[1] + high)
     for asset, amount in (unbooked or {}).items():
         held = ends.get(asset, (ZERO, ZERO))
         ends[asset] = (held[0] + amount, held[1] + amount)

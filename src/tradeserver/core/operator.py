@@ -31,7 +31,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "stop file": frozenset({"kill"}),
     "signal": frozenset({"kill"}),
     "latch": frozenset({"kill"}),  # somebody set the byte without asking us
-    "shell": frozenset({"stop", "end", "guard"}),
+    "shell": frozenset({"stop", "end", "guard", "switch off"}),
 }
 
 
@@ -67,7 +67,7 @@ class OperatorDesk:
             self._guard(event.argument)
         elif event.action == "stop":
             self._set("global", TradingState.NO_NEW, STOPPING, event.argument)
-        else:
+        elif event.action == "end":
             self._end(event.argument)
 
     def _kill(self, event: Operator) -> None:

@@ -174,6 +174,7 @@ class ArbitrageOpened(Record, frozen=True, tag=True, kw_only=True):
     expected_edge: Decimal  # quote, after fees
     on_exhausted: str  # "unwind" or "hold"
     carried: Decimal = Decimal(0)  # base dust of earlier arbitrages that the legs net: theirs until the close
+    plan: str = "legs"  # all at once; "sequence": one after the other; "targets": towards positions meant to be held
 
 
 class HedgeDecided(Record, frozen=True, tag=True, kw_only=True):
@@ -214,6 +215,7 @@ class ArbitrageClosed(Record, frozen=True, tag=True, kw_only=True):
     hedges: int
     duration_ns: int
     exposure_quote_s: float = 0.0  # what the fills left, at the plan's price, times the seconds that it stood
+    plan: str = "legs"  # as opened; of "targets" the edge is the profit that its fills have realised
 
 
 class ExposureHeld(Record, frozen=True, tag=True, kw_only=True):
@@ -436,6 +438,18 @@ class ArbitrageImage(msgspec.Struct, frozen=True):
     exposure_quote_s: float = 0.0  # up to `exposed_ts`
     exposed: float = 0.0  # since then, in quote
     exposed_ts: int = 0
+    realised: Decimal = Decimal(0)  # profit of its fills so far, where it moves positions that are held
+
+
+class HeldImage(msgspec.Struct, frozen=True):
+    """What one strategy holds on purpose, inside a checkpoint."""
+
+    strategy: str
+    venue: str
+    symbol: str
+    quantity: Decimal  # net base
+    cost: Decimal  # in quote, fees included
+    since: int
 
 
 class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
@@ -457,6 +471,7 @@ class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
     one_sided: tuple[tuple[int, str], ...] = ()  # (when, strategy) of the latest one-sided arbitrages
     running: bool = False  # a run has begun and not ended in order
     crashes: tuple[int, ...] = ()  # when runs began that followed one that did not end in order
+    held: tuple[HeldImage, ...] = ()
 
 
 AnyRecord = (

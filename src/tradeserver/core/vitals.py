@@ -156,8 +156,13 @@ class VitalSigns:
                 for o in desk.orders.live.values()
             ],
             "arbitrages": [
-                {"arbitrage": number, "low": a.interval()[0], "high": a.interval()[1], "asset": a.opened.base}
+                {"arbitrage": number, "low": low, "high": high, "asset": asset}
                 for number, a in desk.arbitrages.items()
+                for asset, (low, high) in a.exposures().items()
+            ],
+            "held": [
+                {"strategy": h.strategy, "venue": h.venue, "symbol": h.symbol, "quantity": h.quantity, "cost": h.cost}
+                for h in desk.held.images()
             ],
             "dust": dict(desk.dust),
             "realised": dict(desk.ledger.realised),
