@@ -46,6 +46,8 @@ class Holdings:
 
     def worst(self, base: str) -> Decimal:
         """The sum of |position| in one asset over all strategies and venues."""
+        if not self.by_key:
+            return ZERO
         found = (abs(h.quantity) for (_, _, symbol), h in self.by_key.items() if symbol.partition("/")[0] == base)
         return sum(found, ZERO)
 
