@@ -406,8 +406,7 @@ class Engine:
 
     def scopes(self) -> tuple[str, ...]:
         """Every scope that a state can have here."""
-        strategies = dict.fromkeys(s.name for those in self._strategies.values() for s in those)
-        named = (("venue", self.venues), ("symbol", self.symbols), ("strategy", strategies))
+        named = (("venue", self.venues), ("symbol", self.symbols), ("strategy", self._proposals.names))
         return ("global", *(f"{kind}:{name}" for kind, names in named for name in names))
 
     @property

@@ -31,6 +31,7 @@ class Proposals:
         self._execution = execution
         self._view = View(desk.market, desk.taker_bps, desk.held.by_key)
         self._by_name = {strategy.name: strategy for strategy in strategies}
+        self.names = tuple(self._by_name)  # those that are switched off too
         if len(self._by_name) < len(strategies):
             raise ValueError("two strategies have one name")
         self._by_key: dict[Key, list[Strategy]] = {}
