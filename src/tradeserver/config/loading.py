@@ -239,7 +239,9 @@ def _strategies(raw: Any) -> tuple[StrategyChoice, ...]:
         kind, params = _strategy(name, section)
         place = f"{section}.params"
         values = _validate(params, _table(params, table.get("params", {}), place), place)
-        chosen.append(StrategyChoice(name, kind, values, _identity(table.get("id", name), section, chosen)))
+        chosen.append(
+            StrategyChoice(name, kind, values, _identity(table.get("id", getattr(kind, "name", name)), section, chosen))
+        )
     return tuple(chosen)
 
 

@@ -134,7 +134,7 @@ class GuardSettings:
 class StrategyChoice:
     """One strategy: a built-in name or `package.module:Class`, its class, and its parameters, validated.
 
-    `id` names it in records, states and limits: the name where it is not told, and never the same for two.
+    `id` names it in records, states and limits: its class's own name where it is not told, and never the same for two.
     """
 
     name: str

@@ -27,7 +27,7 @@ class OneLeg(CrossArb):
 
 def _one(sighting: Sighting) -> Sighting:
     intent = sighting.intent
-    if intent is None:
+    if not isinstance(intent, Intent):
         return sighting
     leg = next(leg for leg in intent.legs if leg.venue == "binance")
     return msgspec.structs.replace(sighting, intent=Intent(intent.symbol, intent.quantity, (leg,)))
