@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from tradeserver.strategies.cross_arb import CrossArb, CrossArbParams
+from tradeserver.strategies.mean_reversion import MeanReversion, MeanReversionParams
 
-BUILT_IN: dict[str, tuple[type, type]] = {"cross_arb": (CrossArb, CrossArbParams)}
+BUILT_IN: dict[str, tuple[type, type]] = {
+    "cross_arb": (CrossArb, CrossArbParams),
+    "mean_reversion": (MeanReversion, MeanReversionParams),
+}
 """Short name -> (class, its parameters' dataclass). A class is constructed with (params, symbols, venues)."""
