@@ -1,8 +1,8 @@
 """The relay: a process of its own that tails the write-ahead log and delivers what is synced.
 
-Sinks are NATS, the database, alerts and the log lines on standard output. Each has its own position, its own reader
-and its own pace: one that is down waits and catches up by itself, after an outage of any length, and holds up nobody
-else. The trading process knows nothing of all this; it only holds the other end of a pipe.
+Sinks are NATS, the database, alerts, metrics and the log lines on standard output. Each has its own position, its own
+reader and its own pace: one that is down waits and catches up by itself, after an outage of any length, and holds up
+nobody else. The trading process knows nothing of all this; it only holds the other end of a pipe.
 
 One relay delivers (a lock file; a second one waits for it). It ends on EOF of the inherited pipe, or on SIGTERM, after
 it has delivered what the log holds. When the log falls silent it asks the daemon's control socket and says what it
@@ -245,6 +245,10 @@ def sinks(config: Config, state: Path, log: Log) -> list[Sink]:
                 log,
             )
         )
+    if config.metrics.listen:
+        from tradeserver.services.metrics.sink import MetricsSink
+
+        found.append(MetricsSink(config.metrics.listen, state, log))
     return [*found, lines]
 
 

@@ -13,23 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tradeserver.core.records import Alert, KillReported, StateChanged, TradingState
 from tradeserver.guard import arguments
 from tradeserver.lab.drill import QUIET, Range, rehearse
-from tradeserver.lab.processes import Child, tradeserver
+from tradeserver.lab.processes import Child, free_port, tradeserver
 from tradeserver.runtime.wal_read import read
 from tradeserver.services import layout
 from tradeserver.services.control import ask
 from tradeserver.services.faults import OperatorError
+from tradeserver.services.metrics.catalogue import SHELL
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 ORDERS = 20
+METRICS = free_port()
 ARRIVAL_S = 2.0  # of both venues, by the overrides: the tests need not wait for the defaults
 SHORT = {
     **QUIET,
+    "TRADESERVER__METRICS__LISTEN": f"127.0.0.1:{METRICS}",
     "TRADESERVER__BREAKERS__CRASH_LIMIT": "0",
     "TRADESERVER__BREAKERS__ONE_SIDED_LIMIT": "0",
     "TRADESERVER__VENUES__BINANCE__SETTINGS__PROCESSING_MS": "1000",
@@ -96,6 +101,35 @@ def reports(site: Range) -> list[KillReported]:
 
 def accepted(site: Range) -> int:
     return len(site.simulator.get("/log")["rows"])
+
+
+def page(name: str) -> tuple[int, str]:
+    with httpx.Client() as client:
+        try:
+            answer = client.get(f"http://127.0.0.1:{METRICS}/{name}")
+        except httpx.ConnectError:
+            return 0, ""
+    return answer.status_code, answer.text
+
+
+def test_the_relay_serves_the_numbers_of_a_real_daemon(site: Range) -> None:
+    wait(lambda: page("readyz")[0] == 200)
+    assert page("healthz")[0] == 200
+    families = {family.name: family for family in text_string_to_metric_families(page("metrics")[1])}
+    for name, (_, labels) in SHELL.items():
+        samples = families[f"tradeserver_{name}"].samples
+        assert samples or name in ("trading_restriction", "exposure_low", "exposure_high"), f"{name}: no value"
+        assert all(set(sample.labels) == set(labels) for sample in samples)
+    assert families["tradeserver_up"].samples[0].value == 1
+    assert all(sample.value == 1 for sample in families["tradeserver_book_trusted"].samples)
+    budgets = {
+        (s.labels["venue"], s.labels["scope"]): s.value for s in families["tradeserver_rate_budget_used_ratio"].samples
+    }
+    assert 0 < budgets["binance", "weight"] < 1
+    assert {venue for venue, _ in budgets} == {"binance", "kucoin"}
+    wait(
+        lambda: all(f'relay_lag_records{{sink="{sink}"}}' in page("metrics")[1] for sink in ("store", "metrics", "log"))
+    )
 
 
 def test_a_living_daemon_proves_it_in_a_second(site: Range) -> None:

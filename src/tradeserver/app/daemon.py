@@ -208,7 +208,9 @@ class Daemon:
         )
         self._ticker = Ticker(self._reactor, self._ticked)
         self._kill = KillDoor(engine, self._reactor, self._latch, self._state)
-        door = Door(engine, self._reactor, self._kill, self._clock, self._facts, self._supervisor.request_stop)
+        door = Door(
+            engine, self._reactor, self._kill, self._clock, self._facts, self._numbers, self._supervisor.request_stop
+        )
         self._server = Server(layout.control(self._state), door.verbs(), self._supervisor.fail)
         self._relay = ChildProcess(
             "relay",
@@ -332,6 +334,19 @@ class Daemon:
             "dead_man": self._engine.dead_man.status(),
             "inputs": self._reactor.inputs,
             "tasks": len(asyncio.all_tasks()),
+        }
+
+    def _numbers(self) -> dict[str, Any]:
+        """What `gauges` says beside the engine's own."""
+        return {
+            "wal_sequence": self._wal.seq,
+            "wal_unsynced_bytes": self._wal.unsynced_bytes,
+            "wal_failed": bool(self._wal.failed),
+            "journal_backlog_bytes": self._journal.backlog_bytes,
+            "journal_failed": self._config.journal.enabled and bool(self._journal.failed),
+            "guard_up": self._guard_watch.there,
+            "kill_latch": self._latch.set,
+            "inputs": self._reactor.inputs,
         }
 
     # ---- down ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+from tradeserver.app.gauges import rows
 from tradeserver.core.engine import Engine
 from tradeserver.core.events import Operator
 from tradeserver.core.operator import PAUSE
@@ -19,7 +20,7 @@ from tradeserver.services.killing import KillDoor
 
 
 class Door:
-    """`facts` is what `status` says beside the engine's own; `stop` asks the run to end."""
+    """`facts` and `numbers` are what `status` and `gauges` say beside the engine's own; `stop` asks the run to end."""
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Door:
         kill: KillDoor,
         clock: Callable[[], int],
         facts: Callable[[], dict[str, Any]],
+        numbers: Callable[[], dict[str, Any]],
         stop: Callable[[str], None],
     ) -> None:
         self._engine = engine
@@ -35,6 +37,7 @@ class Door:
         self._kill = kill
         self._clock = clock
         self._facts = facts
+        self._numbers = numbers
         self._stop = stop
 
     def verbs(self) -> dict[str, Handler]:
@@ -42,6 +45,7 @@ class Door:
         return {
             "status": self._status,
             "books": self._books,
+            "gauges": self._gauges,
             **self._kill.verbs(),
             "pause": self._pause,
             "resume": self._resume,
@@ -50,6 +54,9 @@ class Door:
 
     def _status(self) -> dict[str, Any]:
         return self._engine.vitals.status(self._clock()) | self._facts()
+
+    def _gauges(self) -> dict[str, Any]:
+        return {"rows": rows(self._engine, self._reactor.sessions.values(), self._numbers(), self._clock())}
 
     def _books(self, levels: int = 5) -> dict[str, Any]:
         """Every depth book with its best levels and the hash of all of it."""

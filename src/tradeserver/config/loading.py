@@ -25,6 +25,7 @@ import pydantic
 
 from tradeserver.config.schema import Config, StrategyChoice
 from tradeserver.services.faults import ConfigError
+from tradeserver.services.metrics.settings import address
 from tradeserver.services.secrets import check_reference
 from tradeserver.strategies.base import BUILT_IN
 
@@ -285,6 +286,11 @@ def _cross_check(config: Config) -> None:
         _reference(place, reference)
     if config.alerts.summary_at and not _TIME.fullmatch(config.alerts.summary_at):
         raise ConfigError('alerts.summary_at: wanted a time HH:MM in quotes, or "" for never')
+    if config.metrics.listen:
+        try:
+            address(config.metrics.listen)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
     for name, venue in config.enabled.items():
         if 0 < getattr(venue.settings, "dead_man_s", 0) < 5:
             raise ConfigError(f"venues.{name}.settings.dead_man_s: the venue takes 5 s or more; 0 switches it off")

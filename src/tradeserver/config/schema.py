@@ -23,6 +23,7 @@ from tradeserver.runtime.journal import JournalSettings
 from tradeserver.runtime.wal import WalSettings
 from tradeserver.services import layout
 from tradeserver.services.alerting.settings import AlertSettings
+from tradeserver.services.metrics.settings import MetricsSettings
 from tradeserver.sessions.paper_venue import PaperSettings
 from tradeserver.sessions.sockets import SocketSettings
 from tradeserver.venues.binance.settings import BinanceSettings
@@ -172,6 +173,7 @@ class Config:
     nats: NatsSettings = field(default_factory=NatsSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
 

@@ -149,6 +149,11 @@ class NoJournal:
     def flush(self) -> None:
         """Nothing to do."""
 
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits for the disk."""
+        return 0
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -215,6 +220,11 @@ class FileJournal:
             return
         self._handed += size
         self._queue.put(parts)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What waits for the disk."""
+        return self._handed - self._written
 
     def close(self) -> None:
         """Write what is left and stop."""

@@ -214,6 +214,12 @@ class FileWal:
 
     # ---- rolling -----------------------------------------------------------------------------------------------
 
+    @property
+    def unsynced_bytes(self) -> int:
+        """What a power cut would take now, of the newest segment."""
+        segment = self._segment
+        return 0 if segment is None else max(0, segment.offset - max(segment.synced, segment.begun))
+
     def idle(self, checkpoint: Callable[[], Checkpoint]) -> None:
         """See `Wal.idle`. A segment that cannot be created is tried again ten seconds later."""
         segment = self._segment

@@ -46,6 +46,11 @@ def delivered(path: Path) -> list[int]:
     return list(_load(path).values()) or [0]
 
 
+def delivered_by(path: Path) -> dict[str, int]:
+    """Each sink's position by its name."""
+    return _load(path)
+
+
 def _load(path: Path) -> dict[str, int]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, int])

@@ -8,7 +8,7 @@ frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -66,6 +66,10 @@ class Session(Protocol):
 
         Returns the outgoing bytes, for the digest, and "" or, where the transport took no byte, the reason.
         """
+        ...
+
+    def spent(self, ts: int) -> Mapping[str, tuple[int, int]]:
+        """The venue's rate limits: scope -> (spent, limit). Changes nothing."""
         ...
 
     def tick(self, ts: int) -> Sequence[Event]:

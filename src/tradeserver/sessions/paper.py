@@ -111,6 +111,10 @@ class PaperSession:
             self.paper.send(command, ts)
         return _encode(command), ""
 
+    def spent(self, ts: int) -> Mapping[str, tuple[int, int]]:
+        """Of the venue whose market data it reads."""
+        return self._market.spent(ts)
+
     def next_due(self) -> int:
         """When the pretended venue will say something by itself, ns; 0: nothing is under way."""
         return self.paper.next_due()

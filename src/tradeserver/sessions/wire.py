@@ -9,7 +9,7 @@ call, in order. The transport is sockets when live (`sessions/sockets.py`) and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -194,6 +194,10 @@ class VenueSession:
         return partial(self._feeder.feed, self._channels[channel])
 
     # ---- for the reactor ---------------------------------------------------------------------------------------
+
+    def spent(self, ts: int) -> Mapping[str, tuple[int, int]]:
+        """See `Session.spent`."""
+        return self._codec.spent(ts)
 
     def perform(self, command: Command, ts: int, send: bool = True) -> tuple[bytes, str]:
         """See `Session.perform`. An HTTP request that is not sent is told as its answer, NOT_SENT."""

@@ -138,6 +138,10 @@ class Codec(Protocol):
         """Why this command cannot be sent now ("orders link down", "rate budget"), or ""."""
         ...
 
+    def spent(self, ts: int) -> Mapping[str, tuple[int, int]]:
+        """The venue's rate limits: scope -> (spent, limit). Changes nothing."""
+        ...
+
     def encode(self, command: Command, ts: int) -> WsMessage | HttpRequest | None:
         """The command's bytes, signed with `ts`. None only for what this venue does not have (ArmDeadMan)."""
         ...

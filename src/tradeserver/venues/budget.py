@@ -120,6 +120,14 @@ class RateBudget:
         self._roll(window, ts)
         return window.used + window.ahead
 
+    def spent(self, ts: int) -> dict[str, tuple[int, int]]:
+        """Scope -> (spent now, limit), of every window that has a limit: for whoever watches. Changes nothing."""
+        return {
+            scope: (0 if window.resets and ts >= window.resets else window.used + window.ahead, window.limit)
+            for scope, window in self._windows.items()
+            if window.limit
+        }
+
     def _roll(self, window: Window, ts: int) -> None:
         """Past its end a window is empty. What is on its way is forgotten with it: a send that was refused in the end
         has no answer, and must not count for ever."""

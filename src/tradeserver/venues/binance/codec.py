@@ -184,6 +184,10 @@ class BinanceCodec:
         weight = self.market.weight if isinstance(command, RequestSnapshot) else WEIGHTS.get(type(command), 1)
         return budget.refusal("weight", weight, now, safety=not isinstance(command, RequestSnapshot))
 
+    def spent(self, ts: int) -> Mapping[str, tuple[int, int]]:
+        """See `Codec.spent`."""
+        return self.budget.spent(ts)
+
     def encode(self, command: Command, ts: int) -> WsMessage | HttpRequest | None:
         """The command's bytes. Orders and cancels go by the WS API, and by REST while that link is down."""
         match command:

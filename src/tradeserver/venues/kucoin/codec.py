@@ -210,6 +210,10 @@ class KucoinCodec:
             return "user link down"
         return self._rest.refusal(kucoin.ORDER_PLACE, self._now)
 
+    def spent(self, ts: int) -> Mapping[str, tuple[int, int]]:
+        """See `Codec.spent`."""
+        return self._rest.budget.spent(ts)
+
     def encode(self, command: Command, ts: int) -> WsMessage | HttpRequest | None:
         """The command's bytes, signed with `ts`. None for a snapshot of a symbol that is not connected."""
         self._now = ts
