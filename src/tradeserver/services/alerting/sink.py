@@ -73,6 +73,7 @@ class AlertSink:
         self._well = well
         self._log = log
         self.outlets: list[Outlet] = []
+        self._early: list[Notice] = []  # what the relay had to say before the receivers were there
         self._carriers: list[asyncio.Task[None]] = []
         self._helpers: list[asyncio.Task[None]] = []
 
@@ -89,6 +90,9 @@ class AlertSink:
             self._helpers.append(asyncio.create_task(beat.run()))
         if self._store_url and self._settings.summary_at and self.outlets:
             self._helpers.append(asyncio.create_task(self._sum_up()))
+        early, self._early = self._early, []
+        for said in early:
+            self._take(said, 0)
         segments = list_segments(self._directory)
         return noted or (first_seq_of(segments[-1]) - 1 if len(segments) > 1 else 0)
 
@@ -104,7 +108,11 @@ class AlertSink:
 
     def tell(self, severity: Severity, code: str, text: str) -> None:
         """What the relay says by itself, while the log is silent."""
-        self._take(Notice(time.time_ns(), severity, code, text), 0)
+        said = Notice(time.time_ns(), severity, code, text)
+        if self.outlets:
+            self._take(said, 0)
+        else:
+            self._early = [*self._early[-9:], said]
 
     def settled(self, at: int) -> int:
         """All before the oldest that somebody still waits for."""
