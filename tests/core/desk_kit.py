@@ -66,7 +66,7 @@ class Kit:
         self.commands: list[Command] = []
         self.limits = changes.get("risk", RiskLimits())
         self.engine = Engine(
-            ids=ClientIds("T1", "demo", START // 1_000_000_000),
+            ids=ClientIds("T1", "demo", changes.get("start_s", START // 1_000_000_000)),
             venues=VENUES,
             symbols=[SYMBOL],
             strategies=[CrossArb(params or CrossArbParams(), [SYMBOL], VENUES)],

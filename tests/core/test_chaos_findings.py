@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from desk_kit import MS, SYMBOL, D, Kit, submitted
+from desk_kit import MS, START, SYMBOL, D, Kit, submitted
+from tradeserver.core.commands import QueryOrder
 from tradeserver.core.events import (
     BestQuote,
     BookDelta,
     BookSnapshot,
     ClockOffset,
     OrderRejected,
+    OrderStatus,
     OrderUncertain,
+    QueryFailed,
+    RunBegan,
     Trust,
 )
+from tradeserver.core.ids import ClientIds
 from tradeserver.core.market import SymbolMarket
-from tradeserver.core.records import Alert, BalanceBooked
+from tradeserver.core.records import Alert, BalanceBooked, OrderSubmitted
+from tradeserver.core.types import Side
 
 
 def running(**changes: object) -> Kit:
@@ -225,3 +231,67 @@ def test_a_clock_that_jumps_stops_opening_there() -> None:
     assert [a.code for a in kit.of(Alert)] == ["CLOCK_JUMP"]
     kit.tick(10_100)
     assert states(kit) == {}
+
+
+# ---- questions in bursts ---------------------------------------------------------------------------------------------
+
+
+def doubting(count: int) -> Kit:
+    """A start with so many orders of the last run in doubt at one venue."""
+    kit = Kit()
+    for number in range(1, count + 1):
+        client_id = ClientIds("T1", "demo", 1_600_000_000).make(number, 0, 0)
+        order = OrderSubmitted(
+            ts=kit.ts - 60_000 * MS, venue="binance", symbol=SYMBOL, client_id=client_id, arbitrage=number, leg=0,
+            attempt=0, side=Side.BUY, quantity=D("0.001"), price=D(60_000), time_in_force="IOC", opening=True,
+            reserve_asset="USDT", reserve=D(60),
+        )  # fmt: skip
+        kit.engine.apply(order)
+    kit.feed(RunBegan(ts=kit.ts, instance="t", mode="demo", commit="", config_sha256="", recovered=True))
+    return kit
+
+
+def questions(commands: object) -> list[str]:
+    return [c.client_id for c in commands if isinstance(c, QueryOrder)]  # type: ignore[attr-defined]
+
+
+def test_a_burst_of_doubts_is_no_burst_of_questions() -> None:
+    """Twelve at once, into a throttle that nobody has told us of yet, had been a ban."""
+    kit = doubting(12)
+    each = [questions(kit.tick(10)[1]) for _ in range(40)]
+    assert max(map(len, each)) == 3
+    assert len({client_id for asked in each for client_id in asked}) == 12
+
+
+def test_a_venue_that_cannot_answer_is_asked_slower_and_for_one_order_at_a_time() -> None:
+    """A proxy that answers 503 may hide a 429."""
+    kit = doubting(12)
+    asked_at = []
+    while kit.ts < START + 4_000 * MS:
+        for client_id in questions(kit.tick(10)[1]):
+            asked_at.append((kit.ts - START) // MS)
+            kit.feed(
+                QueryFailed(
+                    ts=kit.ts, venue="binance", client_id=client_id, symbol=SYMBOL, query="QueryOrder", reason="503"
+                )
+            )
+    first, rest = asked_at[:3], asked_at[3:]
+    assert first[-1] - first[0] <= 20  # sent before the first answer
+    assert len(rest) <= 3
+    pauses = [b - a for a, b in zip(asked_at[2:], rest, strict=False)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 400
+
+
+def test_an_answer_ends_the_caution() -> None:
+    kit = doubting(12)
+    while not (asked := questions(kit.tick(10)[1])):
+        pass
+    kit.feed(
+        QueryFailed(ts=kit.ts, venue="binance", client_id=asked[0], symbol=SYMBOL, query="QueryOrder", reason="503")
+    )
+    while not (asked := questions(kit.tick(10)[1])):
+        pass
+    assert len(asked) == 1
+    kit.feed(OrderStatus(ts=kit.ts, venue="binance", client_id=asked[0], symbol=SYMBOL, found=False, asked_ts=kit.ts))
+    assert max(len(questions(kit.tick(10)[1])) for _ in range(30)) == 3

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from desk_kit import MS, SYMBOL, VENUES, D, Kit, submitted
+import msgspec
+
+from desk_kit import MS, START, SYMBOL, VENUES, D, Kit, submitted
 from tradeserver.core.commands import QueryFills, QueryOrder, QueryOrders
 from tradeserver.core.events import Ending, FillsListed, LinkDown, OpenOrder, OrderFilled, OrdersListed, RunBegan
+from tradeserver.core.ids import parse
 from tradeserver.core.records import (
     Alert,
     ArbitrageClosed,
@@ -25,7 +28,7 @@ LEG = D("0.00666")
 
 def again(records: Sequence[Record], later_s: float = 2.0) -> Kit:
     """A start of the next run on this log; the venues are there, and nothing that they are asked is answered."""
-    kit = Kit()
+    kit = Kit(start_s=START // SECOND + int(later_s))
     for record in records:
         kit.engine.apply(record)
     kit.ts += int(later_s * SECOND)
@@ -198,3 +201,39 @@ def test_an_adopted_order_that_was_open_is_asked_for_until_its_end_is_known() ->
     for _ in range(20):
         kit.tick(100)
     assert [c.client_id for c in kit.commands if isinstance(c, QueryOrder)].count(buy) >= 2
+
+
+def test_what_this_run_has_sent_and_forgotten_is_not_lost() -> None:
+    """The second look comes when a busy run has closed and forgotten more than a hundred arbitrages of its own."""
+    _, log, _, _ = first_run()
+    kit = again(log)
+    for venue in VENUES:
+        listing(kit, venue)
+    while len(asked(kit)) < 4:
+        kit.tick(100)
+    own = kit.engine.desk.ids.make(1_007, 0, 0)
+    listing(kit, "binance", order(own, Side.BUY))
+    assert [a.code for a in kit.of(Alert)].count("ORDER_ADOPTED") == 0
+    assert kit.of(OrderSubmitted) == []
+
+
+def test_what_the_log_had_and_has_forgotten_is_not_lost() -> None:
+    """Its arbitrage's number is below the log's next one, and it is remembered no more."""
+    kit, log, _, _ = first_run()
+    old = kit.engine.desk.ids.make(1, 0, 0)
+    later = kit.engine.checkpoint(log[-1].ts)
+    kit = again([msgspec.structs.replace(later, arbitrages=(), orders=(), closed=(), next_arbitrage=200)])
+    listing(kit, "binance", order(old, Side.BUY))
+    assert kit.of(OrderSubmitted) == []
+
+
+def test_a_lost_arbitrage_keeps_its_number() -> None:
+    """One that shows only at the second look must not meet another arbitrage of the same number."""
+    _, log, buy, _ = first_run()
+    kit = again(log)
+    for venue in VENUES:
+        listing(kit, venue)
+    kit.answer()
+    opened = {c.arbitrage for c in kit.edge()}
+    assert opened
+    assert parse(buy).arbitrage not in opened  # type: ignore[union-attr]

@@ -41,7 +41,14 @@ ASK_AFTER_NS: Final = (200_000_000, 300_000_000, 500_000_000, 1_000_000_000, 3_0
 PAGED_AFTER: Final = 8
 """Questions without an end: some 20 s."""
 ABSENCES_NEEDED: Final = 2
+_QUESTIONS: Final = ("QueryOrder", "QueryFills")
 SECOND_NS: Final = 1_000_000_000
+ASKED_AT_ONCE: Final = 3
+"""Orders asked for at a venue in one look: a burst into a throttle that nobody has told us of yet earns a ban."""
+PAUSE_NS: Final = 200_000_000
+"""After a question that failed the venue is left alone for so long, twice as long after each further one, then one
+order is asked for."""
+LONGEST_PAUSE_NS: Final = 3_200_000_000
 
 
 class Fates:
@@ -52,6 +59,8 @@ class Fates:
         self._answer_timeout_ns = answer_timeout_ns
         self._bound_ns = unknown_bound_ns
         self.touched: dict[int, None] = {}  # arbitrages to look at again
+        self._failures: dict[str, int] = {}  # by venue: questions that failed since the last one that was answered
+        self._paused: dict[str, int] = {}  # by venue: until when nobody is asked for there
 
     # ---- the run ---------------------------------------------------------------------------------------------------
 
@@ -131,6 +140,7 @@ class Fates:
             self._close(order, event.ending, event.executed, event.venue_order_id, event.reason)
 
     def on_status(self, event: OrderStatus) -> None:
+        self._failures.pop(event.venue, None)
         order = self._desk.orders.by_id.get(event.client_id)
         if order is None:
             return
@@ -148,6 +158,7 @@ class Fates:
 
     def on_fills(self, event: FillsListed) -> None:
         """Book what is new. A nameless fill may be the UNKNOWN order's own: that waits until the order is found."""
+        self._failures.pop(event.venue, None)
         order = self._desk.orders.by_id.get(event.client_id)
         in_doubt = order is not None and order.state is OrderState.UNKNOWN
         trace = False
@@ -164,7 +175,11 @@ class Fates:
         self._conclude(order)
 
     def on_failed(self, event: QueryFailed) -> None:
-        """Could not ask: that says nothing; the timers ask again."""
+        """Could not ask: that says nothing about the order; the timers ask again, but no faster than the venue can."""
+        if event.query in _QUESTIONS:
+            failures = self._failures[event.venue] = self._failures.get(event.venue, 0) + 1
+            pause = min(PAUSE_NS << min(failures - 1, 10), LONGEST_PAUSE_NS)
+            self._paused[event.venue] = self._desk.ts + pause
 
     # ---- fills -----------------------------------------------------------------------------------------------------
 
@@ -394,11 +409,21 @@ class Fates:
         """Overdue answers become doubts, doubts become questions."""
         orders = self._desk.orders
         now = self._desk.ts
+        asked: dict[str, int] = {}
         for order in [*orders.live.values(), *(o for o in orders.owed.values() if not o.live)]:
             if order.next_query and now >= order.next_query:
                 if order.state is OrderState.SENT and now >= order.sent_ts + self._answer_timeout_ns:
                     self._move(order, Stimulus.DOUBT, reason="no answer in time")
-                self._ask(order)
+                if self._may_ask(order.submitted.venue, asked):
+                    self._ask(order)
+
+    def _may_ask(self, venue: str, asked: dict[str, int]) -> bool:
+        """Whether one more order may be asked for there in this look."""
+        most = 1 if self._failures.get(venue) else ASKED_AT_ONCE
+        if self._desk.ts < self._paused.get(venue, 0) or asked.get(venue, 0) >= most:
+            return False
+        asked[venue] = asked.get(venue, 0) + 1
+        return True
 
     def _ask_soon(self, order: Order) -> None:
         order.next_query = self._desk.ts + ASK_AFTER_NS[0]

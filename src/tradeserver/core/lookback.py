@@ -27,7 +27,11 @@ SECOND_NS: Final = 1_000_000_000
 MARGIN_NS: Final = 2 * SECOND_NS
 """Before the log's last stamp: clocks differ, and a record is a little older than its order."""
 RETRY_NS: Final = 2 * SECOND_NS
+ASKED_AT_ONCE: Final = 2
+"""Questions to a venue in one tick: a burst into a throttle that nobody has told us of yet earns a ban."""
 HOLD_NS: Final = 10 * SECOND_NS
+NUMBERS_SKIPPED: Final = 1_000
+"""Arbitrages that the log may have lost keep their numbers: no other one gets them."""
 STRATEGY: Final = "recovered"
 
 
@@ -49,6 +53,7 @@ class LookBack:
         self._keys = [(venue, symbol) for venue in venues for symbol in symbols]
         self._late_ns = late_ns  # after this nothing of the last run can appear any more
         self._since = 0
+        self._logged = 0  # arbitrages below this number are in the log, the forgotten ones too
         self._waiting: dict[tuple[str, str], int] = {}  # when to ask (again)
         self._second_at = 0
 
@@ -56,6 +61,8 @@ class LookBack:
         """The last run ended out of order; its last record is of that time."""
         self._since = since - MARGIN_NS
         self._second_at = self._desk.ts + self._late_ns
+        self._logged = self._desk.next_arbitrage
+        self._desk.next_arbitrage += NUMBERS_SKIPPED
         self._readiness.hold_until = self._desk.ts + HOLD_NS
         self._ask_all()
 
@@ -72,8 +79,11 @@ class LookBack:
         if self._second_at and now >= self._second_at:
             self._second_at = 0
             self._waiting |= dict.fromkeys(self._keys, now)
+        asked: dict[str, int] = {}
         for key, due in self._waiting.items():
-            if now >= due and not self._readiness.venues[key[0]].missing():
+            venue = key[0]
+            if now >= due and asked.get(venue, 0) < ASKED_AT_ONCE and not self._readiness.venues[venue].missing():
+                asked[venue] = asked.get(venue, 0) + 1
                 self._waiting[key] = now + RETRY_NS
                 self._desk.commands.append(QueryOrders(venue=key[0], symbol=key[1], since=self._since))
 
@@ -85,12 +95,18 @@ class LookBack:
         del self._waiting[key]
         for order in event.orders:
             parts = parse(order.client_id) if self._desk.ids.ours(order.client_id) else None
-            if parts is not None and order.client_id not in self._desk.orders.by_id:
+            if parts is not None and self._lost(order.client_id, parts):
                 self._adopt(event, order, parts)
         if not any(venue == event.venue for venue, _ in self._waiting):
             self._readiness.venues[event.venue].unseen = False
         if not self._waiting:
             self._readiness.hold_until = 0
+
+    def _lost(self, client_id: str, parts: ClientId) -> bool:
+        """Whether the log never had it. What is old enough was there and is forgotten: so is what this run has sent."""
+        if client_id in self._desk.orders.by_id or client_id.startswith(self._desk.ids.head):
+            return False
+        return parts.arbitrage >= self._logged or self._desk.knows(parts.arbitrage)
 
     def _adopt(self, event: OrdersListed, order: OpenOrder, parts: ClientId) -> None:
         desk = self._desk
