@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
+from decimal import Decimal
 
-from tradeserver.core.commands import CancelAll, Command, QueryOpenOrders, QueryOrder, RequestAccount
-from tradeserver.core.events import Event, QueryFailed, RateLimited
-from tradeserver.runtime.gateway import Gateway
+import msgspec
+import pytest
+
+from tradeserver.core.commands import CancelAll, Command, QueryOpenOrders, QueryOrder, RequestAccount, SubmitOrder
+from tradeserver.core.events import Event, QueryFailed, RateLimited, SendRefused
+from tradeserver.core.types import Side, TimeInForce
+from tradeserver.runtime.gateway import TOO_LATE, Gateway
 from tradeserver.runtime.latch import MemoryLatch
 from tradeserver.sessions.wire import NullTransport, VenueSession
 from tradeserver.venues.base import Credentials, HttpRequest
@@ -92,3 +96,16 @@ def test_after_a_418_there_is_silence() -> None:
     desk.codec.tick(desk.ts)
     desk.codec.outgoing.clear()
     assert [desk.perform(command) for command in EVERYTHING] == [[], [], [], []]
+
+
+@pytest.mark.parametrize(("took_ms", "opening", "late"), [(49, True, False), (51, True, True), (5_000, False, False)])
+def test_a_step_that_took_too_long_opens_nothing_and_hedges(took_ms: int, opening: bool, late: bool) -> None:
+    """A slow disk, or a loop that stood still in the middle: the prices were others. A hedge shrinks what is there."""
+    desk = Desk()
+    order = SubmitOrder(
+        venue="binance", symbol="XRP/USDT", client_id="T1D1r31eq00001000", arbitrage=1, leg=0, attempt=0,
+        side=Side.BUY, quantity=Decimal(10), price=Decimal(2), time_in_force=TimeInForce.IOC, opening=opening,
+    )  # fmt: skip
+    desk.gateway.perform([order], desk.ts, desk.ts, desk.ts + took_ms * MS, "")
+    (refused,) = [event for event in desk.told if isinstance(event, SendRefused)]
+    assert (refused.reason == TOO_LATE) is late  # else for want of the symbol's rules

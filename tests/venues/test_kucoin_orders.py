@@ -224,6 +224,16 @@ def test_rest_answers_to_an_order(status: int, body: bytes, kinds: list[type]) -
     assert [type(e) for e in talk.raw(PLACE, status, body)] == kinds
 
 
+@pytest.mark.parametrize(("body", "seconds"), [(b"error code: 1015", 30), (b"<html>forbidden</html>", 10)])
+def test_a_wall_without_a_time_is_tried_sooner_than_cloudflares(body: bytes, seconds: int) -> None:
+    """An order in doubt behind it must be settled within 30 s."""
+    talk = up()
+    talk.done(talk.codec.closed("orders", "eof", talk.now))
+    talk.command(submit(opening=False))
+    (limited,) = [e for e in talk.raw(PLACE, 403, body) if isinstance(e, RateLimited)]
+    assert limited.until - limited.ts == seconds * 1_000_000_000
+
+
 def test_a_suspended_symbol_is_looked_up_and_comes_back() -> None:
     talk = up()
     status = answered(talk, "200001", "suspended")[1]

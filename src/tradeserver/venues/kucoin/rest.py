@@ -30,7 +30,8 @@ T = TypeVar("T")
 POOL_NS: Final = 30_000_000_000
 POOLS: Final = {"spot": 4_000, "management": 2_000, "public": 2_000}  # VIP 0; the headers correct it
 PAUSE_NS: Final = 1_000_000_000  # a refusal by a server that is overloaded, or that does not say how long
-CLOUDFLARE_NS: Final = 30_000_000_000
+CLOUDFLARE_NS: Final = 30_000_000_000  # what its 1015 asks for
+BLOCKED_NS: Final = 10_000_000_000  # a wall that names no time: orders in doubt cannot wait for long
 
 
 class Endpoint(NamedTuple):
@@ -216,7 +217,7 @@ class Rest:
         self, pool: str, code: str, text: str, headers: Mapping[str, str], left: int, ts: int
     ) -> RateLimited | None:
         if code in (CLOUDFLARE, BLOCKED):
-            self.paused_until = ts + CLOUDFLARE_NS
+            self.paused_until = ts + (CLOUDFLARE_NS if code == CLOUDFLARE else BLOCKED_NS)
             return self.budget.throttled("address", self.paused_until, ts)
         if code in (THROTTLED, "HTTP_429") or (code == "200002" and "oo many requests" in text):
             pause_ns = PAUSE_NS  # quota is left: the server is overloaded
