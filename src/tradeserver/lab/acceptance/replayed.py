@@ -40,6 +40,8 @@ SECONDS = 6.0
 LEAST_DIGESTS = 5
 SPOT_30S = 150
 LATE = ("delay *.orders 100ms", "delay *.user 50ms")
+SILENCE = ("drop *.orders", "drop *.user", "answer *.rest status=503 side=in")
+"""Nothing is heard of any order: the next one is under way until the process is killed."""
 FILL = b'"x":"TRADE"'
 """In a Binance execution report: this one is a fill, and "L" is its price."""
 PRICE = b'"L":"'
@@ -95,10 +97,13 @@ def two_runs(folder: Path) -> tuple[dict[str, int], list[Path]]:
         _until(built, "a fill", lambda records: any(isinstance(r, FillBooked) for r in records))
         _until(built, "a refused send", lambda records: _counts(records)["refused sends"], 60)
         _lose_answers(built)
-        _until(built, "an order under way", lambda records: folded(records).orders.live, 30)
+        for fault in SILENCE:
+            built.simulator.post("/fault", {"fault": fault})
+        _until(built, "an order under way", lambda records: folded(records).orders.live, 60)
         assert built.daemon is not None
         built.daemon.kill()
         at_the_end = len(folded(built.records()).orders.live)
+        _mend_faults(built)
         time.sleep(1.1)  # a journal is named by its start second
         built.start()
         built.wait_ready()
@@ -130,10 +135,14 @@ def _lose_answers(built: House) -> None:
 
 
 def _mend(built: House) -> None:
+    _mend_faults(built)
+    built.wait_ready(60)
+
+
+def _mend_faults(built: House) -> None:
     built.simulator.post("/fault/clear", {})
     for fault in LATE:
         built.simulator.post("/fault", {"fault": fault})
-    built.wait_ready(60)
 
 
 def _link(record: Record) -> tuple[str, str, bool] | None:
