@@ -32,6 +32,10 @@ LIMITS: Final = LimitsConfig(
 )
 """So many orders a second are no subject here; some spells throttle all the same."""
 
+GAP_MS: Final = 6.0
+"""Mean pause between two gaps while the trader could take them; IDLE_GAP_MS while a venue of it is not ready."""
+IDLE_GAP_MS: Final = 60.0
+
 SPELLS: Final = (
     "drop {v}.orders 30%",
     "drop {v}.orders side=in 3%",
@@ -62,7 +66,19 @@ SPELLS: Final = (
     "skew {v} +2s",
     "skew {v} -2s",
 )
-"""Faults that last for a spell. `{v}` becomes a venue."""
+"""Faults that may last for a spell. `{v}` becomes a venue."""
+
+MILD: Final = (
+    "delay {v}.orders 30ms 40%",
+    "delay {v}.user 60ms 40%",
+    "reorder {v}.user 40ms 50%",
+    "reorder {v}.orders 40ms 50%",
+    "duplicate {v}.user 60%",
+    "duplicate {v}.orders 60%",
+    "partial {v}.orders share=0.5 40%",
+    "partial {v}.orders share=0.9 60%",
+)
+"""Faults under which trading goes on: one of them is always there."""
 
 BLOWS: Final = (
     "disconnect {v}.orders",
@@ -113,7 +129,7 @@ def setup() -> Setup:
     """A trader that goes on whatever happens: breakers off, a small pause between two arbitrages of a direction."""
     return Setup(
         symbols=tuple(SYMBOLS),
-        risk=RiskLimits(max_arbitrages=COUNT, max_open_orders=8 * COUNT),
+        risk=RiskLimits(max_arbitrages=COUNT, max_open_orders=8 * COUNT, max_orders_per_s=1_000),
         execution=ExecutionPolicy(cool_off_ms=20),
         breakers=BreakerLimits(one_sided_limit=0, crash_limit=0, max_exposure_quote_s=1e12),
     )
@@ -143,8 +159,9 @@ class Crowd:
         dice = self._dice
         symbol = dice.choice(tuple(SYMBOLS))
         buy = dice.choice(("binance", "kucoin"))
-        self._stage.gap(symbol, buy, dice.uniform(12.0, 45.0), int(dice.uniform(15, 80) * MS))
-        self._loop.time.at(self._loop.time.now + int(dice.expovariate(1 / 14.0) * MS), self._part)
+        self._stage.gap(symbol, buy, dice.uniform(12.0, 45.0), int(dice.uniform(8, 40) * MS))
+        pause_ms = GAP_MS if self._loop.engine.readiness.ready() else IDLE_GAP_MS
+        self._loop.time.at(self._loop.time.now + int(dice.expovariate(1 / pause_ms) * MS), self._part)
 
     def _spell(self) -> None:
         """A spell of faults, or a quiet one."""
@@ -152,15 +169,14 @@ class Crowd:
             return
         dice, loop = self._dice, self._loop
         lasts_ns = int(dice.uniform(0.2, 1.2) * SECOND)
-        if dice.random() < 0.65:
-            armed = [
-                loop.world.faults.add(self._at_some_venue(text), loop.time.now)
-                for text in dice.sample(SPELLS, dice.choice((1, 1, 2)))
-            ]
-            loop.time.at(loop.time.now + lasts_ns, lambda: self._lift(armed))
+        texts = [dice.choice(MILD)]
+        if dice.random() < 0.5:
+            texts += dice.sample(SPELLS, dice.choice((1, 1, 2)))
+        armed = [loop.world.faults.add(self._at_some_venue(text), loop.time.now) for text in texts]
+        loop.time.at(loop.time.now + lasts_ns, lambda: self._lift(armed))
         if dice.random() < 0.25:
             self._strike(self._at_some_venue(dice.choice(BLOWS)))
-        pause_ns = int(dice.uniform(0.2, 1.0) * SECOND)
+        pause_ns = int(dice.uniform(0.05, 0.4) * SECOND)
         loop.time.at(loop.time.now + lasts_ns + pause_ns, self._spell)
 
     def _lift(self, faults: list[Fault]) -> None:

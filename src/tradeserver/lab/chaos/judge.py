@@ -7,7 +7,7 @@ which an order left is taken from the trader's records, since nobody else knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -16,8 +16,7 @@ import msgspec
 from tradeserver.core.desk import Desk
 from tradeserver.core.ids import parse
 from tradeserver.core.ledger import Ledger
-from tradeserver.core.records import TradingState
-from tradeserver.core.states import States
+from tradeserver.core.records import StateChanged, TradingState
 from tradeserver.core.types import ZERO
 from tradeserver.lab.chaos.network import Network
 from tradeserver.lab.chaos.trader import Moment
@@ -40,15 +39,12 @@ def exposure(exchanges: Iterable[Exchange], tag: str) -> dict[str, Decimal]:
     """Net base by asset that the fills of orders bearing `tag` left; what is exactly flat is absent."""
     net: dict[str, Decimal] = {}
     for exchange in exchanges:
-        for fill in exchange.fills(ACCOUNT):
-            parts = parse(fill.client_id)
-            if parts is None or parts.tag != tag:
-                continue
-            base = exchange.symbols[fill.symbol].base
-            amount = fill.quantity if fill.side is Side.BUY else -fill.quantity
-            if fill.commission_asset == base:
-                amount -= fill.commission
-            net[base] = net.get(base, ZERO) + amount
+        symbols = {fill.client_id: fill.symbol for fill in exchange.fills(ACCOUNT)}
+        for client_id, amount in _net_by_order(exchange).items():
+            parts = parse(client_id)
+            if parts is not None and parts.tag == tag:
+                base = exchange.symbols[symbols[client_id]].base
+                net[base] = net.get(base, ZERO) + amount
     return {asset: amount for asset, amount in net.items() if amount}
 
 
@@ -106,10 +102,7 @@ def violations(networks: Mapping[str, Network], tag: str, states: Sequence[Momen
             at += 1
         if not at or (at < len(states) and states[at][0] == left_ns):
             continue
-        in_force = States()
-        for entry in states[at - 1][1]:
-            in_force.apply(entry)
-        state = in_force.of(left_ns, (venue,), placed.symbol, STRATEGY)
+        state = in_force(states[at - 1][1], left_ns, (venue,), placed.symbol)
         if state is None:
             continue
         if state.state is TradingState.HALTED:
@@ -118,3 +111,57 @@ def violations(networks: Mapping[str, Network], tag: str, states: Sequence[Momen
             word = state.state.value.upper()
             found.append(Violation(f"an opening order in {word} ({state.reason})", placed.client_id, left_ns))
     return found
+
+
+def worsened(networks: Mapping[str, Network], tag: str, prices: Mapping[str, float], dust: float) -> list[Violation]:
+    """Hedges that left an arbitrage more exposed than it was, by what the exchanges filled of all its orders.
+
+    A hedge is sized to what is certain, so nothing that is still unknown may make it one too many: whoever takes a
+    time-out for a refusal is found here. Orders count in the order in which they left. `prices` by asset and `dust` are
+    in quote.
+    """
+    orders = []
+    for network in networks.values():
+        net = _net_by_order(network.exchange)
+        for placed, left_ns in zip(network.exchange.placed, network.left_ns, strict=False):
+            parts = parse(placed.client_id)
+            if parts is not None and parts.tag == tag and left_ns and placed.client_id in net:
+                orders.append((left_ns, parts, placed, net[placed.client_id]))
+    orders.sort(key=lambda one: one[0])
+    exposed: dict[int, Decimal] = {}
+    found = []
+    for left_ns, parts, placed, amount in orders:
+        before = exposed.get(parts.arbitrage, ZERO)
+        after = exposed[parts.arbitrage] = before + amount
+        base = placed.symbol.partition("/")[0]
+        if parts.attempt and float(abs(after) - abs(before)) * prices[base] > dust:
+            what = f"a hedge left {after:f} {base} exposed where {before:f} had been"
+            found.append(Violation(what, placed.client_id, left_ns))
+    return found
+
+
+def _net_by_order(exchange: Exchange) -> dict[str, Decimal]:
+    """Net base of each order that filled."""
+    net: dict[str, Decimal] = {}
+    for fill in exchange.fills(ACCOUNT):
+        amount = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        if fill.commission_asset == exchange.symbols[fill.symbol].base:
+            amount -= fill.commission
+        net[fill.client_id] = net.get(fill.client_id, ZERO) + amount
+    return net
+
+
+def in_force(
+    entries: Iterable[StateChanged], ts: int, venues: Collection[str] = (), symbol: str = ""
+) -> StateChanged | None:
+    """The most severe of the entries that concern an order there, then; None where everything may leave.
+
+    Read from the records by ourselves: the trader's own reading is under test.
+    """
+    scopes = ["global", f"strategy:{STRATEGY}", f"symbol:{symbol}", *(f"venue:{venue}" for venue in venues)]
+    apply = [e for e in entries if e.scope in scopes and not 0 < e.until <= ts]
+    for word in (TradingState.HALTED, TradingState.HEDGE_ONLY, TradingState.NO_NEW):
+        for entry in apply:
+            if entry.state is word:
+                return entry
+    return None

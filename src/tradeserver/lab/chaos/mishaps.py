@@ -4,10 +4,12 @@
     trader kill now at=2s                      the same between two inputs
     trader freeze 5s at=150ms                  the event loop stands still
     trader wal "No space left on device"       every later write of the log fails, until the next start
+    trader slow 300ms                          every later write of the log takes so long, until the next start
     trader tear 3                              the next start finds the last three records of the log gone
     trader clock +2s                           the machine's clock is set
     trader press                               somebody else sets the kill latch
     trader say kill [hedge]                    the operator's word
+    trader clear                               the operator lifts the kill latch
     trader stop [back=1s]                      an orderly end, and a start afterwards
     trader twin                                a second instance trades on the same accounts
 
@@ -69,21 +71,13 @@ def duration_ns(text: str) -> int:
 def _kill(mishap: Mishap, loop: Loop) -> None:
     point = mishap.words[0] if mishap.words else "now"
     trader = loop.trader
+    trader.back_ns = mishap.back_ns
     if point == "now":
         trader.kill()
     elif point in POINTS:
         trader.die_at(point, int(mishap.options.get("count", "1")))
     else:
         raise FaultError(f"{mishap.text!r}: no point {point!r}; there are now, {', '.join(POINTS)}")
-    _watch_for_death(loop, mishap.back_ns)
-
-
-def _watch_for_death(loop: Loop, back_ns: int) -> None:
-    """Start it again some time after its death, as systemd would."""
-    if loop.trader.alive:
-        loop.time.at(loop.time.now + SECOND // 100, lambda: _watch_for_death(loop, back_ns))
-    else:
-        loop.time.at(loop.time.now + back_ns, loop.trader.boot)
 
 
 def _freeze(mishap: Mishap, loop: Loop) -> None:
@@ -92,6 +86,10 @@ def _freeze(mishap: Mishap, loop: Loop) -> None:
 
 def _wal(mishap: Mishap, loop: Loop) -> None:
     loop.trader.wal.failed = mishap.words[0]
+
+
+def _slow(mishap: Mishap, loop: Loop) -> None:
+    loop.trader.wal.slow_ns = duration_ns(mishap.words[0])
 
 
 def _tear(mishap: Mishap, loop: Loop) -> None:
@@ -111,6 +109,12 @@ def _say(mishap: Mishap, loop: Loop) -> None:
     if action == "kill" and not rest:
         loop.trader.press()  # as the daemon's own verb does, the latch first
     loop.trader.tell(Operator(ts=0, action=action, argument=rest[0] if rest else "", source="control"))
+
+
+def _clear(mishap: Mishap, loop: Loop) -> None:
+    """As the daemon's own verb does, the latch last."""
+    loop.trader.tell(Operator(ts=0, action="clear", argument="kill", source="control"))
+    loop.trader.release()
 
 
 def _stop(mishap: Mishap, loop: Loop) -> None:
@@ -139,10 +143,12 @@ _DO: Final[dict[str, Callable[[Mishap, Loop], None]]] = {
     "kill": _kill,
     "freeze": _freeze,
     "wal": _wal,
+    "slow": _slow,
     "tear": _tear,
     "clock": _clock,
     "press": _press,
     "say": _say,
+    "clear": _clear,
     "stop": _stop,
     "twin": _twin,
 }

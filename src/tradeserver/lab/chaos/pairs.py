@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tradeserver.lab.chaos.scene import OPENED, Case, Gap
-from tradeserver.lab.chaos.tier_a import BOTH, KILLED, REFUSALS, other
+from tradeserver.lab.chaos.tier_a import BOTH, REFUSALS, RELEASED, other
 
 NOBODY: Final = "the row itself"
 
@@ -19,6 +19,7 @@ def first(row: int, venue: str) -> tuple[str, ...]:
             f"delay {venue}.orders 300ms first=2",
             f"delay {venue}.user 300ms for=300ms",
             "trader say kill hedge at=130ms",
+            RELEASED,
         ),
         9: ("reorder *.user 40ms 50%", "duplicate *.user 50%", "delay *.orders 150ms 50%"),
         10: (f"disconnect {venue}.user at=104ms", f"drop {venue}.orders first=1"),
@@ -42,12 +43,6 @@ _ENDS: Final = {
 }
 
 
-def _halted(one: int, two: int) -> str:
-    if one == 5:
-        return KILLED
-    return NOBODY if two == 31 else ""
-
-
 FIRSTS: Final = (2, 3, 5, 9, 10)
 SECONDS: Final = (1, 13, 16, 27, 31, 34)
 
@@ -60,7 +55,7 @@ PAIRS: Final = tuple(
         gaps=(Gap(buy=buy),),
         ends=_ENDS.get(two, ("flat",)),
         must=(OPENED,),
-        halted=_halted(one, two),
+        halted=NOBODY if two == 31 else "",
     )
     for one in FIRSTS
     for two in SECONDS

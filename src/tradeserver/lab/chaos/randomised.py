@@ -114,15 +114,15 @@ class Counter:
                 self.faulted.add(number)
 
 
-def world(seed: int) -> Verdict:
+def world(seed: int, seconds: float = SECONDS) -> Verdict:
     """One world from its beginning to its verdict. Whatever it raises is a verdict too."""
     try:
-        return _world(seed)
+        return _world(seed, seconds)
     except Exception as error:
         return Verdict(failing_seeds=[seed], why=[f"seed {seed}: {type(error).__name__}: {error}"], ledger_equal=False)
 
 
-def _world(seed: int) -> Verdict:
+def _world(seed: int, seconds: float) -> Verdict:
     counter = Counter()
     loop = Loop(seed, setup(), config=config(), watch=counter, journal=NoJournal)
     stage = Stage(loop.world, loop.time, SYMBOLS)
@@ -130,7 +130,7 @@ def _world(seed: int) -> Verdict:
     loop.world.faults.witness = counter.hit
     loop.trader.on_blow = counter.struck
     crowd = Crowd(loop, stage, seed)
-    loop.run(SECONDS)
+    loop.run(seconds)
     crowd.calm()
     _settle(loop)
     return _verdict(seed, loop, counter)
@@ -155,11 +155,12 @@ def _verdict(seed: int, loop: Loop, counter: Counter) -> Verdict:
     exchanges = list(loop.world.exchanges.values())
     why = []
     found = judge.violations(loop.networks, trader.setup.tag, trader.states)
+    prices = {symbol.partition("/")[0]: prop.mid for symbol, prop in SYMBOLS.items()}
+    found += judge.worsened(loop.networks, trader.setup.tag, prices, DUST_QUOTE)
     why += [f"{one.what}: {one.client_id}" for one in found[:3]]
     differences = judge.differences(desk.ledger, exchanges)
     why += differences[:3]
     net = judge.exposure(exchanges, trader.setup.tag)
-    prices = {symbol.partition("/")[0]: prop.mid for symbol, prop in SYMBOLS.items()}
     exposed = {asset for asset, amount in net.items() if abs(float(amount)) * prices[asset] > DUST_QUOTE}
     unnamed = exposed - {record.asset for record in counter.held}
     why += [f"{net[asset]:f} {asset} are exposed and nobody was told" for asset in sorted(unnamed)]

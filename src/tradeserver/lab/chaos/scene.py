@@ -21,10 +21,13 @@ from tradeserver.core.records import (
     Alert,
     ArbitrageClosed,
     ArbitrageOpened,
+    BalanceBooked,
     ExposureHeld,
     OrderChanged,
     OrderState,
     Record,
+    StateChanged,
+    TradingState,
 )
 from tradeserver.lab.chaos import judge
 from tradeserver.lab.chaos.harness import Loop
@@ -34,13 +37,18 @@ from tradeserver.lab.chaos.timeline import MS, SECOND
 from tradeserver.lab.chaos.trader import Setup
 from tradeserver.simulator.accounts import Rates
 from tradeserver.simulator.config import SimConfig, default_config
+from tradeserver.simulator.fault_text import Fault
 
 T = TypeVar("T", bound=Record | Event)
 
 SYMBOL: Final = "XRP/USDT"
 WITHIN_S: Final = 30.0
+FLAT_QUOTE: Final = 5.0
+"""What one scene may leave of an asset, in quote: `ExecutionPolicy.hedge_min_notional`."""
 DUST_QUOTE: Final = 20.0
 """Carried dust of one asset may be worth so much: `RiskLimits.max_dust_notional`."""
+OUTSIDE: Final = ("balance ", "foreign ", "trader twin")
+"""Faults that move balances by other hands: only these may leave a difference that is booked as external."""
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -70,6 +78,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     ends: tuple[str, ...] = ("flat",)
     must: tuple[Check, ...] = ()
     halted: str = ""
+    given_up: bool = False  # an order shows after all that nobody could have known of: its hedge was one too many
     seconds: float = WITHIN_S
     pair: int = 0  # the second row of a pair
     symbols: tuple[str, ...] = (SYMBOL,)
@@ -102,6 +111,7 @@ class Seen:
         self.began = self.armed = began  # `armed`: when the faults began, where a script took time before
         self.trader = loop.trader
         self.desk = loop.engine.desk
+        self.faults: list[Fault] = []  # that were in force at the end, with their hits
 
     def records(self, kind: type[T]) -> list[T]:
         """Since the scene began, over all runs."""
@@ -195,6 +205,7 @@ def play(case: Case, seed: int = 1) -> Result:
     recovered_s = _wait(case, loop, seen.armed)
     seen.desk = loop.engine.desk
     end, exposure, why = _judge_exposure(case, seen)
+    seen.faults = list(loop.world.faults.faults)
     loop.world.faults.clear()
     _settle(loop)
     seen.desk = loop.engine.desk
@@ -260,20 +271,33 @@ def _judge_exposure(case: Case, seen: Seen) -> tuple[str, float, list[str]]:
     held = seen.records(ExposureHeld)
     if desk.orders.live or not seen.trader.alive:
         word = "unresolved"
-    elif quote <= DUST_QUOTE:
+    elif quote <= FLAT_QUOTE:
         word = "flat"
     else:
         word = "held" if held else "exposed"
-    state = desk.states.of(loop.time.now, loop.world.exchanges, case.symbols[0], judge.STRATEGY)
+    entries, now = desk.states.entries(), loop.time.now
+    state = judge.in_force(entries, now, (), case.symbols[0])
+    shut = [venue for venue in loop.world.exchanges if _is_halted(judge.in_force(entries, now, (venue,)))]
     end = word if state is None else f"{word} {state.state.value}"
+    if shut and not _is_halted(state):
+        end += f", {' and '.join(shut)} halted"
     why = []
     if word not in case.ends:
         why.append(f"the end is {end}, not {' or '.join(case.ends)}")
-    if state is not None and state.state.value == "halted" and not case.halted:
-        why.append(f"halted: {state.reason}")
-    if word in ("held", "unresolved") and not (held or seen.alerts("ORDER_UNRESOLVED")):
-        why.append("nobody was told of it")
+    if _is_halted(state) and not case.halted:
+        why.append(f"halted: {state.reason if state else ''}")
+    if len(shut) == len(loop.world.exchanges) and not case.halted:
+        why.append("every venue is halted")
+    if word in ("held", "unresolved"):
+        if not (held or seen.alerts("ORDER_UNRESOLVED")):
+            why.append("nobody was told of it")
+        if state is None and not any(loop.engine.readiness.why_not(venue) for venue in loop.world.exchanges):
+            why.append("it is not flat, and everything may be opened")
     return end, quote, why
+
+
+def _is_halted(state: StateChanged | None) -> bool:
+    return state is not None and state.state is TradingState.HALTED
 
 
 def _settle(loop: Loop) -> None:
@@ -291,12 +315,18 @@ def _judge_rest(case: Case, seen: Seen, differences: list[str]) -> list[str]:
     if trader.reactor.failure is not None:
         why.append(f"our own code failed: {trader.reactor.failure!r}")
     found = judge.violations(loop.networks, trader.setup.tag, trader.states)
+    if not case.given_up:
+        prices = {symbol.partition("/")[0]: PROPS[symbol].mid for symbol in case.symbols}
+        found += judge.worsened(loop.networks, trader.setup.tag, prices, FLAT_QUOTE)
     why += [f"{one.what}: {one.client_id}" for one in found]
     if seen.desk.orders.live:
         states = Counter(order.state.value for order in seen.desk.orders.live.values())
         why.append(f"still open after the faults were over: {dict(states)}")
     if differences:
         why.append("; ".join(differences))
+    if not any(word in fault for word in OUTSIDE for fault in case.faults):  # else our own mistakes would hide in it
+        external = [r for r in seen.records(BalanceBooked) if r.reason == "external"]
+        why += [f"{r.venue} {r.asset}: {r.total - r.previous:+f} booked as external" for r in external]
     theirs = judge.exposure(loop.world.exchanges.values(), trader.setup.tag)
     ours = judge.believed(seen.desk)
     if not differences and not loop.others and ours != theirs:

@@ -50,12 +50,13 @@ class Shelf:
         self._offers: dict[tuple[Side, Decimal], Resting] = {}
         self._pulse = 0
         self._dressed = -1  # the book's sequence when all was as it should be
+        self._drawn: dict[tuple[float, float, int], dict[tuple[Side, Decimal], Decimal]] = {}  # what was wanted before
 
     def dress(self, now_ns: int) -> None:
         """Offer what the fair price asks for: withdraw first, then offer anew what is missing."""
         self._dressed = -1
         rules = self.exchange.symbols[self.symbol]
-        wanted = self._wanted(rules)
+        wanted = self._recalled(rules)
         book = self.exchange.books[self.symbol]
         for key, offer in list(self._offers.items()):
             if key not in wanted or offer.remaining != wanted[key]:
@@ -78,6 +79,15 @@ class Shelf:
         """The best and the farthest levels change by a lot."""
         self._pulse ^= 1
         self.dress(now_ns)
+
+    def _recalled(self, rules: Symbol) -> dict[tuple[Side, Decimal], Decimal]:
+        """What is wanted, drawn once for each price: gaps close where they opened."""
+        key = (self.fair, self.factor, self._pulse)
+        if key not in self._drawn:
+            if len(self._drawn) > 8:
+                self._drawn.clear()
+            self._drawn[key] = self._wanted(rules)
+        return self._drawn[key]
 
     def _wanted(self, rules: Symbol) -> dict[tuple[Side, Decimal], Decimal]:
         tick, lot = rules.tick, rules.lot

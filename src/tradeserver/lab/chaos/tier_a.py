@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from tradeserver.core.commands import CancelAll
 from tradeserver.core.events import Trust
 from tradeserver.core.records import (
     ArbitrageOpened,
     BookChanged,
     FillBooked,
+    KillReported,
     LinkChanged,
     StateChanged,
 )
@@ -45,7 +47,8 @@ REFUSALS: Final = {
         ("400200", "Trading is not open for this pair."),
     ),
 }
-KILLED: Final = "the operator's word"
+RELEASED: Final = "trader clear at=16s"
+"""The kill is lifted again, so that its halt is no end."""
 
 
 def other(venue: str) -> str:
@@ -259,6 +262,19 @@ ROW_4: Final = Row(
 
 # ---- 5 ---------------------------------------------------------------------------------------------------------------
 
+
+def _proven(seen: Seen) -> bool:
+    reports = seen.records(KillReported)
+    return bool(reports) and all(venue.proven for venue in reports[-1].venues)
+
+
+_PROVEN: Final = Check("it was proven that nothing is open", _proven)
+_CANCELLED: Final = Check(
+    "cancels left at both venues",
+    lambda seen: {c.venue for c in seen.trader.trace.commands if type(c) is CancelAll} == set(BOTH),
+)
+_ALL_BOOKED: Final = Check("both legs were booked", lambda seen: len(seen.records(FillBooked)) >= 2)
+
 ROW_5: Final = Row(
     number=5,
     title="Fill races a cancel",
@@ -269,15 +285,15 @@ ROW_5: Final = Row(
                 row=5,
                 name=f"{venue}'s fill is told {late} ms after a kill has asked for the cancel",
                 faults=(
-                    f"delay {venue}.orders {late}ms first=2",
-                    f"delay {venue}.user {late}ms for=200ms",
-                    "trader say kill hedge at=130ms",
+                    f"delay {venue}.orders {late + 30}ms first=2",
+                    f"delay {venue}.user {late + 30}ms for=200ms",
+                    "trader say kill at=120ms",
+                    RELEASED,
                 ),
-                must=(OPENED, Check("both legs were booked", lambda seen: len(seen.records(FillBooked)) >= 2)),
-                halted=KILLED,
+                must=(OPENED, _ALL_BOOKED, _CANCELLED, _PROVEN),
             )
             for venue in BOTH
-            for late in (25, 50, 400)
+            for late in (0, 10, 25, 50, 400)
         ),
         *(
             Case(
@@ -288,9 +304,9 @@ ROW_5: Final = Row(
                     f"delay {venue}.user 300ms for=200ms",
                     f"refuse {other(venue)}.orders code={REFUSALS[other(venue)][0][0]} first=1",
                     "trader say kill hedge at=130ms",
+                    RELEASED,
                 ),
                 must=(OPENED, HEDGED),
-                halted=KILLED,
             )
             for venue in BOTH
         ),
@@ -336,6 +352,15 @@ def _liquid(loop: Loop, stage: Stage) -> None:
     """Every book moves twenty times a second."""
     stage.pulse_beats = 1
     loop.run(4.0)
+
+
+def _dropped(count: int) -> Check:
+    """The fault took so many frames and was over."""
+
+    def holds(seen: Seen) -> bool:
+        return not [f for f in seen.faults if f.first == count and f.hits < count]
+
+    return Check(f"{count} were lost", holds)
 
 
 _STREAMS: Final = {"binance": "depthUpdate", "kucoin": "trade.l2update"}
@@ -411,9 +436,14 @@ ROW_7: Final = Row(
             Case(
                 row=7,
                 name=f"a thousand changes of {venue} are lost while an arbitrage is under way",
-                faults=(f"drop {venue}.market match={_STREAMS[venue]} for=20s", f"drop {venue}.orders first=1"),
-                gaps=(Gap(at_ms=5),),
-                must=(TRADES_AGAIN,),
+                faults=(
+                    f"drop {venue}.market match={_STREAMS[venue]} at=105ms first=1000",
+                    f"drop {venue}.orders first=1",
+                ),
+                gaps=(Gap(),),
+                script=_liquid,
+                seconds=130.0,
+                must=(OPENED, _dropped(1000), TRADES_AGAIN),
             )
             for venue in BOTH
         ),
@@ -443,6 +473,11 @@ _LOST_DELETES: Final = {
     "kucoin": """rewrite kucoin.market match=l2update find='","0",' with='","7",' for=3s""",
 }
 
+_DEAF_ASKS: Final = {
+    "binance": """rewrite binance.market match=depthUpdate find='"a":\\[.*\\]' with='"a":[]' for=3s""",
+    "kucoin": """rewrite kucoin.market match=l2update find='"asks":\\[\\[.*?\\]\\]' with='"asks":[]' for=3s""",
+}
+
 ROW_8: Final = Row(
     number=8,
     title="Crossed or frozen book although the sequence is right",
@@ -458,6 +493,16 @@ ROW_8: Final = Row(
                     _lost_trust(venue, Trust.CROSSED, Trust.STALE, Trust.GAP),
                     TRADES_AGAIN,
                 ),
+            )
+            for venue in BOTH
+        ),
+        *(
+            Case(
+                row=8,
+                name=f"one side of {venue}'s book stands still while the sequence goes on: its dead price is not taken",
+                faults=(_DEAF_ASKS[venue],),
+                gaps=(Gap(buy=venue, bps=-40, hold_ms=3000), Gap(at_ms=2500, buy=other(venue), bps=1.0)),
+                must=(_lost_trust(venue, Trust.CROSSED, Trust.STALE, Trust.GAP), TRADES_AGAIN),
             )
             for venue in BOTH
         ),
@@ -514,6 +559,7 @@ ROW_9: Final = Row(
             row=9,
             name="a fill comes after the order was given up",
             faults=("drop kucoin.orders for=24s", "drop kucoin.user for=24s", "drop kucoin.rest for=24s match=orders"),
+            given_up=True,
             must=(OPENED, DOUBTED),
         ),
     ),
@@ -606,12 +652,6 @@ ROW_11: Final = Row(
             for venue in BOTH
             for ms in (1200, 3000)
         ),
-        Case(
-            row=11,
-            name="an order reaches KuCoin after its time: the venue refuses it",
-            faults=("stall kucoin.market 10ms", "trader freeze 20ms at=111ms"),
-            must=(),
-        ),
     ),
 )
 
@@ -638,9 +678,9 @@ ROW_12: Final = Row(
             row=12,
             name="killed with the loop frozen in the middle of an arbitrage",
             faults=("trader freeze 2s at=112ms", "trader press at=500ms"),
-            gaps=(Gap(), Gap(at_ms=2500), Gap(at_ms=4000, buy="kucoin")),
+            gaps=(Gap(), Gap(at_ms=2500), Gap(at_ms=19_000, buy="kucoin")),
             ends=("flat", "held"),
-            must=(OPENED, _SILENT),
+            must=(OPENED, _SILENT, _PROVEN),
             halted="the row itself",
         ),
         Case(
@@ -649,15 +689,15 @@ ROW_12: Final = Row(
             faults=("throttle binance 15s at=105ms", "trader say kill at=300ms"),
             gaps=(Gap(), Gap(at_ms=1500), Gap(at_ms=3000, buy="kucoin")),
             ends=("flat", "held"),
-            must=(_SILENT, alerted("KILL")),
+            must=(_SILENT, _PROVEN, alerted("KILL")),
             halted="the row itself",
         ),
         Case(
             row=12,
             name="killed, then started again: still killed",
             faults=("trader say kill at=300ms", "trader kill now at=1s"),
-            gaps=(Gap(), Gap(at_ms=4000), Gap(at_ms=6000, buy="kucoin")),
-            must=(_SILENT,),
+            gaps=(Gap(), Gap(at_ms=4000), Gap(at_ms=22_000, buy="kucoin")),
+            must=(_SILENT, _PROVEN),
             halted="the row itself",
         ),
         Case(
@@ -669,7 +709,7 @@ ROW_12: Final = Row(
                 "trader say kill at=300ms",
             ),
             ends=("flat", "held"),
-            must=(OPENED, _SILENT),
+            must=(OPENED, _SILENT, _PROVEN),
             halted="the row itself",
         ),
     ),

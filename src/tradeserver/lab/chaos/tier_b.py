@@ -84,8 +84,13 @@ ROW_13: Final = Row(
             faults=("ban binance 2m at=101ms",),
             gaps=(Gap(buy="kucoin"), Gap(at_ms=5000, buy="kucoin")),
             must=(Check("no order reached Binance in the ban", lambda seen: not _requests(seen, "binance", 1, 60)),),
-            seconds=30.0,
-            halted="a banned venue takes nothing",
+        ),
+        Case(
+            row=13,
+            name="two processes behind one address, and Binance throttles both",
+            faults=("trader twin", "throttle binance 10s at=1600ms", "drop binance.orders at=1500ms first=2"),
+            gaps=(Gap(at_ms=1500), Gap(at_ms=4000), Gap(at_ms=14_000, buy="kucoin")),
+            must=(OPENED,),
         ),
         Case(
             row=13,
@@ -165,7 +170,6 @@ ROW_15: Final = Row(
                     f"drop {venue}.orders for=3s",
                     f"drop {venue}.user for=3s",
                 ),
-                ends=("flat", "unresolved"),  # KuCoin's wall is left alone for 30 s; then the order is asked for
                 must=(OPENED, DOUBTED, alerted("VENUE_")),
             )
             for venue in BOTH
@@ -187,7 +191,6 @@ ROW_15: Final = Row(
                     f"disconnect {venue}.orders at=104ms",
                 ),
                 gaps=(Gap(buy=venue),),
-                ends=("flat", "unresolved"),
                 must=(OPENED,),
             )
             for venue in BOTH

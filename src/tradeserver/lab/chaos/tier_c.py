@@ -73,6 +73,13 @@ ROW_27: Final = Row(
                 ),
                 Case(
                     row=27,
+                    name=f"{venue} is gone for the whole of 30 min, an order in doubt; then it is back",
+                    faults=(f"unreachable {venue} for=30m at=104ms", f"disconnect {venue} at=104ms"),
+                    seconds=1_830.0,
+                    must=(OPENED, _NEVER_ABSENT, TRADES_AGAIN),
+                ),
+                Case(
+                    row=27,
                     name=f"{venue} is gone, the leg at the other venue was refused",
                     faults=(
                         f"refuse {other(venue)}.orders code={REFUSALS[other(venue)][0][0]} first=1",
@@ -197,6 +204,19 @@ ROW_31: Final = Row(
         ),
         Case(
             row=31,
+            name="every write takes 300 ms: what was decided is too old to be opened when it is written",
+            faults=("trader slow 300ms at=50ms",),
+            gaps=(Gap(), Gap(at_ms=3000, buy="kucoin")),
+            must=(Check("no order left", lambda seen: not seen.placed("binance") + seen.placed("kucoin")),),
+        ),
+        Case(
+            row=31,
+            name="writes become slow right behind the send, and KuCoin refuses its leg: hedged all the same",
+            faults=("refuse kucoin.orders code=200004 first=1", "trader slow 300ms at=103ms"),
+            must=(OPENED, HEDGED),
+        ),
+        Case(
+            row=31,
             name="hedged without a log, then killed and started again: the hedge is found, not repeated",
             faults=(
                 "refuse kucoin.orders code=200004 first=1",
@@ -290,13 +310,18 @@ ROW_34: Final = Row(
         ),
         Case(
             row=34,
+            name="a leak: the kernel ends the process in the middle of an arbitrage",
+            faults=("trader kill acked",),
+            must=(OPENED, Check("it was started again", lambda seen: seen.trader.runs == 2)),
+        ),
+        Case(
+            row=34,
             name="what waited in the kernel is not traded on",
             faults=("trader freeze 2s at=90ms",),
             gaps=(Gap(hold_ms=1500),),
             must=(NOT_OPENED, TRADES_AGAIN),
         ),
     ),
-    later="memory and file leaks are a matter of the two-hour soak, which is run by hand",
 )
 
 # ---- 35 to 38 --------------------------------------------------------------------------------------------------------

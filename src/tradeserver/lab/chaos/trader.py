@@ -14,9 +14,10 @@ from typing import Final
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.commands import Command
 from tradeserver.core.engine import Engine
-from tradeserver.core.events import Event, RunBegan
+from tradeserver.core.events import Event, Operator, RunBegan
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.ids import ClientIds
+from tradeserver.core.killswitch import KILL
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.records import Checkpoint, Record, StateChanged, TradingState
 from tradeserver.core.risk import RiskLimits
@@ -153,9 +154,13 @@ class Log(MemoryWal):
         self.begun: Checkpoint | None = None
         self.boundary: Boundary | None = None
         self.torn = 0  # records that the next start will not find
+        self.slow_ns = 0  # how long each write takes
+        self.on_slow: Callable[[int], None] = lambda duration_ns: None
 
     def write(self, payloads: Sequence[bytes]) -> bool:
         """See `Wal.write`."""
+        if self.slow_ns:
+            self.on_slow(self.slow_ns)
         if self.boundary is None:
             return super().write(payloads)
         self.boundary.writing(payloads)
@@ -175,6 +180,7 @@ class Log(MemoryWal):
         self.begun = checkpoint
         self.payloads.clear()
         self.failed = ""
+        self.slow_ns = 0
 
 
 class Trader:
@@ -194,6 +200,7 @@ class Trader:
         self.time = time
         self.trace = Memory()
         self.wal = Log()
+        self.wal.on_slow = self._wait_for_the_disk
         self.latch = MemoryLatch()
         self.alive = False
         self.frozen_until = 0
@@ -204,6 +211,9 @@ class Trader:
         self._see = watch or self.trace
         self._make_journal = journal
         self._ticking = 0
+        self.back_ns = 0  # how long after its death it is started again, as a service manager would; 0: never
+        self._pressed = False
+        self._busy_until = 0  # the disk has the loop until then
 
     # ---- life ------------------------------------------------------------------------------------------------------
 
@@ -298,9 +308,13 @@ class Trader:
 
     def press(self) -> None:
         """Somebody else sets the kill latch."""
-        self.latch.set = True
+        self.latch.set = self._pressed = True
         latched = StateChanged(ts=self.time.now, scope="global", state=TradingState.HALTED, reason="kill latch")
         self.states.append((self.time.now, (*self.engine.desk.states.entries(), latched)))
+
+    def release(self) -> None:
+        """Nobody holds it any more."""
+        self.latch.set = self._pressed = False
 
     def _sent(self, data: bytes) -> None:
         if self.wal.boundary is not None:
@@ -317,9 +331,16 @@ class Trader:
         self._ticking += 1
         for wire in self.wires.values():
             wire.die()
+        if self.back_ns:
+            self.time.at(self.time.now + self.back_ns, self.boot)
+
+    def _wait_for_the_disk(self, duration_ns: int) -> None:
+        """A write that takes its time: everything else waits, and the clock goes on."""
+        self._busy_until = max(self.time.now, self._busy_until) + duration_ns
+        self.frozen_until = max(self.frozen_until, self._busy_until)
 
     def _clock(self) -> int:
-        return self.time.now + self.clock_step_ns
+        return max(self.time.now, self._busy_until) + self.clock_step_ns
 
     def _tick(self, number: int, due: int) -> None:
         if number != self._ticking:
@@ -331,6 +352,8 @@ class Trader:
         late = now - due
         following = due + TICK_NS if late < TICK_NS else now + TICK_NS
         self.time.at(following, lambda: self._tick(number, following))
+        if self._pressed and not self.engine.desk.states.has("global", KILL):  # as the daemon's own door does
+            self.reactor.tell(Operator(ts=0, action="kill", source="latch"))
         self.reactor.feed(self.ticks, encode_tick(late))
         if late > STALL_NS:
             for session in self.sessions:
