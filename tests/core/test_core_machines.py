@@ -24,8 +24,16 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.hedging import HedgePolicy, next_rung
 from tradeserver.core.ledger import Ledger
-from tradeserver.core.orders import Order
-from tradeserver.core.records import ArbitrageOpened, BalanceBooked, CommissionCorrected, FillBooked, OrderSubmitted
+from tradeserver.core.orders import Order, Orders
+from tradeserver.core.records import (
+    ArbitrageOpened,
+    BalanceBooked,
+    CommissionCorrected,
+    FillBooked,
+    OrderChanged,
+    OrderState,
+    OrderSubmitted,
+)
 from tradeserver.core.types import ZERO, Side
 
 SYMBOL = "BTC/USDT"
@@ -257,11 +265,12 @@ class Exposure(RuleBasedStateMachine):
             )
         )
         self.orders: list[Order] = []
+        self.store = Orders()
 
     @rule(side=st.sampled_from(Side), quantity=lots)
     def sends(self, side: Side, quantity: Decimal) -> None:
         if len(self.orders) < 6:
-            order = Order(submitted(f"o{len(self.orders)}", side, quantity))
+            order = self.store.apply_submitted(submitted(f"o{len(self.orders)}", side, quantity))
             self.orders.append(order)
             self.arbitrage.add(order)
 
@@ -270,7 +279,7 @@ class Exposure(RuleBasedStateMachine):
         if number < len(self.orders) and self.orders[number].open_quantity:
             order = self.orders[number]
             part = order.open_quantity * share / 4
-            order.fills.append(
+            self.store.apply_fill(
                 FillBooked(
                     ts=1,
                     venue="binance",
@@ -279,7 +288,7 @@ class Exposure(RuleBasedStateMachine):
                     arbitrage=1,
                     leg=0,
                     side=order.submitted.side,
-                    trade_id="t",
+                    trade_id=str(len(order.fills)),
                     venue_order_id="1",
                     price=D(60_000),
                     quantity=part,
@@ -290,12 +299,26 @@ class Exposure(RuleBasedStateMachine):
                     venue_ts=1,
                 )
             )
-            order.filled += part
 
     @rule(number=st.integers(0, 5))
     def ends(self, number: int) -> None:
         if number < len(self.orders):
-            self.orders[number].state = type(self.orders[number].state).EXPIRED
+            mine = self.orders[number].submitted
+            self.store.apply_changed(
+                OrderChanged(
+                    ts=1,
+                    venue="binance",
+                    symbol=SYMBOL,
+                    client_id=mine.client_id,
+                    arbitrage=1,
+                    leg=0,
+                    state=OrderState.EXPIRED,
+                    executed=ZERO,
+                    venue_order_id="",
+                    code="",
+                    reason="",
+                )
+            )
 
     @invariant()
     def the_interval_is_every_end_that_there_may_be(self) -> None:

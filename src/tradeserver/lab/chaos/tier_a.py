@@ -602,6 +602,7 @@ ROW_10: Final = Row(
                     row=10,
                     name=f"{venue} ends the stream with its own words",
                     faults=(f"expire {venue}.user at=112ms", f"drop {venue}.orders first=1"),
+                    gaps=(Gap(), Gap(at_ms=180), Gap(at_ms=330, buy="kucoin")),
                     must=(OPENED, _reconciled(venue), TRADES_AGAIN),
                 ),
                 Case(

@@ -41,6 +41,17 @@ _NEVER_ABSENT: Final = Check(
     lambda seen: not [r for r in seen.order_states(OrderState.REFUSED) if r.code == "ABSENT"],
 )
 
+
+def _gone(venue: str) -> tuple[str, ...]:
+    """It takes the order, says nothing any more, and cannot be reached for half an hour."""
+    return (
+        f"drop {venue}.orders at=100ms for=30m",
+        f"drop {venue}.user at=100ms for=30m",
+        f"unreachable {venue} for=30m at=112ms",
+        f"disconnect {venue} at=112ms",
+    )
+
+
 ROW_27: Final = Row(
     number=27,
     title="DNS failure, partial network",
@@ -59,14 +70,12 @@ ROW_27: Final = Row(
                 Case(
                     row=27,
                     name=f"{venue} is gone for 30 min and with it every word about an order",
-                    faults=(
-                        f"unreachable {venue} for=30m at=104ms",
-                        f"disconnect {venue} at=104ms",
-                    ),
+                    faults=_gone(venue),
                     gaps=(Gap(), Gap(at_ms=5000), Gap(at_ms=12_000, buy="kucoin")),
-                    ends=("flat", "unresolved"),
+                    ends=("unresolved",),
                     must=(
                         OPENED,
+                        DOUBTED,
                         _NEVER_ABSENT,
                         Check("only one was opened", lambda seen: len(seen.records(ArbitrageOpened)) == 1),
                     ),
@@ -74,9 +83,9 @@ ROW_27: Final = Row(
                 Case(
                     row=27,
                     name=f"{venue} is gone for the whole of 30 min, an order in doubt; then it is back",
-                    faults=(f"unreachable {venue} for=30m at=104ms", f"disconnect {venue} at=104ms"),
+                    faults=_gone(venue),
                     seconds=1_830.0,
-                    must=(OPENED, _NEVER_ABSENT, TRADES_AGAIN),
+                    must=(OPENED, DOUBTED, alerted("ORDER_UNRESOLVED"), _NEVER_ABSENT),
                 ),
                 Case(
                     row=27,
