@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from desk_kit import instrument
@@ -22,24 +22,27 @@ steps = st.sampled_from(STEPS)
 roundings = st.sampled_from(Rounding)
 
 
+def near(exact: Fraction) -> bool:
+    """Whether `exact`, in steps, is a grid point but for the noise of floats. Undecided at the border itself."""
+    apart, border = abs(exact - round(exact)), min(max(exact, Fraction(1)) / 10**9, Fraction(1, 100))
+    assume(not Fraction(98, 100) * border < apart < Fraction(102, 100) * border)
+    return apart < border
+
+
 @given(floats, steps, roundings)
 def test_a_float_lands_on_the_grid_as_exact_arithmetic_says(x: float, step: Decimal, rounding: Rounding) -> None:
     exact = Fraction(D(repr(x))) / Fraction(step)
-    nearest = round(exact)
-    distance = abs(exact - nearest) / max(exact, Fraction(1))
-    assume(not Fraction(999, 10**12) < distance < Fraction(1001, 10**12))  # the border of "near" itself
-    if distance < Fraction(1, 10**9):
-        wanted = nearest
+    if near(exact):
+        wanted = round(exact)
     else:
         wanted = floor(exact) if rounding is DOWN else ceil(exact)
     assert Fraction(quantise(D(repr(x)), step, rounding)) == wanted * Fraction(step)
 
 
+@example(7286.671875, D("0.00001"), DOWN)  # half a step was "near" where there are many
 @given(floats, steps, roundings)
 def test_counting_steps_in_floats_gives_the_same(x: float, step: Decimal, rounding: Rounding) -> None:
-    exact = Fraction(D(repr(x))) / Fraction(step)
-    distance = abs(exact - round(exact)) / max(exact, Fraction(1))
-    assume(not Fraction(999, 10**12) < distance < Fraction(1001, 10**12))
+    near(Fraction(D(repr(x))) / Fraction(step))
     assert str(measured(x, step, rounding)) == str(quantise(D(repr(x)), step, rounding))
 
 

@@ -97,39 +97,42 @@ class Instrument(msgspec.Struct, frozen=True, cache_hash=True):
         return (self.venue, self.symbol)
 
     def price(self, x: float, rounding: Rounding) -> Decimal:
-        """`x` as money, on the tick grid. A result within 1e-9 (relative) of a tick is that tick."""
+        """`x` as money, on the tick grid. A result within 1e-9 of a tick, and a hundredth of one, is that tick."""
         return measured(x, self.tick, rounding)
 
     def quantity(self, x: float, rounding: Rounding = Rounding.DOWN) -> Decimal:
-        """`x` as money, on the lot grid. A result within 1e-9 (relative) of a lot is that lot."""
+        """`x` as money, on the lot grid. A result within 1e-9 of a lot, and a hundredth of one, is that lot."""
         return measured(x, self.lot, rounding)
 
 
-_NEAR: Final = Decimal("1e-9")
-_COUNTABLE: Final = 1e14
+_NEAR: Final = 1e-9  # of the value: what arithmetic in floats may have added or taken
+_NEAR_STEPS: Final = 0.01  # but never more than a hundredth of a step: down is down where there are many steps
+_NEAR_MONEY: Final = Decimal("1e-9")
+_NEAR_STEPS_MONEY: Final = Decimal("0.01")
+_COUNTABLE: Final = 1e12
 
 
 def measured(x: float, step: Decimal, rounding: Rounding) -> Decimal:
     """`quantise(Decimal(repr(x)), step, rounding)`, at a third of the time: the steps are counted in floats.
 
-    A float errs by some 1e-16 of itself, and what lies between two grid points is at least 1e-9 away from both. Only
-    where there are so many steps that this error could be half of one are they counted as money.
+    A float errs by some 1e-16 of itself. Where there are so many steps that this comes near a hundredth of one, they
+    are counted as money.
     """
     steps = x / float(step)
     if steps > _COUNTABLE:
         return quantise(Decimal(repr(x)), step, rounding)
     nearest = round(steps)
     apart = abs(steps - nearest)
-    if apart > 1e-9 and apart > 1e-9 * abs(steps):
+    if apart > _NEAR and apart > min(_NEAR * abs(steps), _NEAR_STEPS):
         nearest = math.floor(steps) if rounding is Rounding.DOWN else math.ceil(steps)
     return Decimal(nearest) * step
 
 
 def quantise(value: Decimal, step: Decimal, rounding: Rounding) -> Decimal:
-    """`value` on the grid of `step`, first snapped to a grid point within 1e-9 of it, else rounded as told."""
+    """`value` on the grid of `step`: a grid point within 1e-9 of it and a hundredth of a step, else rounded as told."""
     steps = value / step
     nearest = steps.to_integral_value()
-    if abs(steps - nearest) > _NEAR * max(abs(steps), Decimal(1)):
+    if abs(steps - nearest) > min(_NEAR_MONEY * max(abs(steps), Decimal(1)), _NEAR_STEPS_MONEY):
         nearest = steps.to_integral_value(ROUND_FLOOR if rounding is Rounding.DOWN else ROUND_CEILING)
     return (nearest * step).quantize(step)
 
