@@ -600,6 +600,14 @@ ROW_10: Final = Row(
                 ),
                 Case(
                     row=10,
+                    name=f"{venue}'s user stream is cut, and another symbol's prices part meanwhile",
+                    faults=(f"disconnect {venue}.user at=112ms",),
+                    gaps=(Gap(), Gap(at_ms=170, symbol="ETH/USDT", hold_ms=40)),
+                    symbols=("XRP/USDT", "ETH/USDT"),
+                    must=(OPENED, _reconciled(venue), TRADES_AGAIN),
+                ),
+                Case(
+                    row=10,
                     name=f"{venue} ends the stream with its own words",
                     faults=(f"expire {venue}.user at=112ms", f"drop {venue}.orders first=1"),
                     gaps=(Gap(), Gap(at_ms=180), Gap(at_ms=330, buy="kucoin")),
