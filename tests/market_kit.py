@@ -25,6 +25,7 @@ from tradeserver.core.events import (
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.ids import ClientIds
 from tradeserver.core.intents import Strategy
+from tradeserver.core.losses import LossLimits
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.records import FillBooked, OpportunityClosed, Record
 from tradeserver.core.risk import RiskLimits
@@ -37,7 +38,21 @@ SECOND = 1_000_000_000
 
 Answer = Callable[[str, tuple[tuple[float, ...], ...]], Mapping[str, float]]
 
+ALL = Decimal(100)
+CALM = BreakerLimits(
+    max_move_bps=0,
+    max_spread_bps=0,
+    volatility_target_bps=0,
+    max_volatility_bps=0,
+    max_doubtful_pct=0,
+    min_fill_pct=0,
+    max_loss_slippage_bps=0,
+)
 WIDE: dict[str, Any] = {
+    "max_trade_pct": Decimal(100),
+    "max_exposure_pct": Decimal(100),
+    "reserve_pct": Decimal(0),
+    "max_slippage_bps": Decimal(10_000),
     "max_order_notional": D(10**9),
     "max_position_notional": D(10**9),
     "price_band_bps": 10_000.0,
@@ -93,7 +108,10 @@ class House:
             market=MarketLimits(stale_ms=10**12, stale_least_ms=10**12),
             risk=limits or RiskLimits(**WIDE),
             execution=ExecutionPolicy(cool_off_ms=0),
-            breakers=BreakerLimits(),
+            breakers=CALM,
+            losses=LossLimits(
+                streak=0, day_pct=ALL, week_pct=ALL, month_pct=ALL, drawdown_pct=ALL, revaluation_pct=ALL
+            ),
         )
         self.paper = {v: PaperVenue(v, self.engine.market, self.fees, balances, 0, 0) for v in venues}
         self._update_id = 0

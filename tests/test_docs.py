@@ -20,9 +20,12 @@ import pytest
 import typer
 
 from tradeserver.cli import app as command_line
+from tradeserver.config.describe import docs
 from tradeserver.config.schema import Config
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.execution import ExecutionPolicy
+from tradeserver.core.limits import LIMITS
+from tradeserver.core.losses import LossLimits
 from tradeserver.core.orders import TRANSITIONS, Stimulus
 from tradeserver.core.records import KINDS, Checkpoint, OrderState, TradingState
 from tradeserver.core.risk import Reason, RiskLimits
@@ -95,7 +98,10 @@ def literal(value: Any) -> str:
 
 def defaults(kind: Any) -> dict[str, str]:
     """Field -> its default of a dataclass that has one for each."""
-    return {f.name: literal(f.default) for f in dataclasses.fields(kind)}
+    return {
+        f.name: literal(f.default if f.default is not dataclasses.MISSING else f.default_factory())  # type: ignore[misc]
+        for f in dataclasses.fields(kind)
+    }
 
 
 def written(rows: list[Row], key: int = 0, value: int = 1) -> dict[str, str]:
@@ -114,13 +120,32 @@ def test_every_reason_has_a_row() -> None:
 @pytest.mark.parametrize(
     ("heads", "kind"),
     [
-        (("key", "default", "what it bounds"), RiskLimits),
-        (("key", "default", "what it does"), BreakerLimits),
         (("key of `[execution]`", "default"), ExecutionPolicy),
     ],
 )
 def test_limits_have_their_defaults(heads: tuple[str, ...], kind: type) -> None:
     assert written(table("risk.md", *heads)) == defaults(kind)
+
+
+SECTIONS_OF_LIMITS: dict[str, Any] = {"risk": RiskLimits, "losses": LossLimits, "breakers": BreakerLimits}
+
+
+def test_the_one_table_of_limits_is_the_one_in_the_code() -> None:
+    """Code, key, default, scope, meaning, end: every key of the three sections, once."""
+    rows = table("risk.md", "code", "key", "default")
+    wanted = []
+    for limit in LIMITS:
+        section, _, key = limit.key.partition(".")
+        kind = SECTIONS_OF_LIMITS[section]
+        meaning = docs(kind)[key]
+        wanted.append(
+            (f"`{limit.code}`", f"`{limit.key}`", f"`{defaults(kind)[key]}`", limit.scope, meaning, limit.ends)
+        )
+    assert rows == wanted
+    keys = [f"{name}.{f.name}" for name, kind in SECTIONS_OF_LIMITS.items() for f in dataclasses.fields(kind)]
+    assert sorted(limit.key for limit in LIMITS) == sorted(keys)
+    capitals = {limit.code for limit in LIMITS if limit.code.isupper()}
+    assert capitals <= {reason.value for reason in Reason}
 
 
 def test_the_life_of_an_order_is_the_table_in_the_code() -> None:

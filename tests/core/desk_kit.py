@@ -39,6 +39,9 @@ SYMBOL = "BTC/USDT"
 VENUES = ("binance", "kucoin")
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
+UNBROKEN = BreakerLimits(
+    one_sided_limit=0, crash_limit=0, max_move_bps=0, max_volatility_bps=0, max_doubtful_pct=0, technical_limit=0
+)
 
 
 def instrument(venue: str, **changes: Any) -> Instrument:
@@ -73,7 +76,8 @@ class Kit:
             market=MarketLimits(),
             risk=self.limits,
             execution=changes.get("execution", ExecutionPolicy()),
-            breakers=changes.get("breakers", BreakerLimits(one_sided_limit=0, crash_limit=0)),
+            breakers=changes.get("breakers", UNBROKEN),
+            losses=changes.get("losses"),
             safety=changes.get("safety"),
         )
         self.fees = {

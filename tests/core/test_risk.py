@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desk_kit import instrument
-from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits, check, submit
+from tradeserver.core.risk import Allowed, Approved, Draft, Facts, Reason, Refused, RiskLimits, check, submit
 from tradeserver.core.types import Side
 
 D = Decimal
@@ -55,6 +55,7 @@ def facts(**changes: Any) -> Facts:
         "ages_ns": {"binance": 0, "kucoin": 0},
         "worst_exposure": D(0),
         "dust": D(0),
+        "allowed": Allowed(max_trade=D(600), exposure_left=D(1000), floors={}),
     }
     return Facts(**(fields | changes))
 
@@ -86,6 +87,18 @@ FACTS: list[tuple[Reason, dict[str, Any]]] = [
     (Reason.DECISION_LATE, {"ages_ns": {"binance": 0, "kucoin": 1_000_000_001}}),
     (Reason.MAX_POSITION, {"worst_exposure": D("0.0284")}),  # + 0.005 = 0.0334 BTC at 60,000 is 2004
     (Reason.MAX_DUST, {"dust": D("0.000334")}),
+    (Reason.MAX_TRADE, {"allowed": Allowed(D("300.99"), D(1000), {})}),  # the sell comes to 0.005 * 60,200 = 301
+    (Reason.SCOPED_NOTIONAL, {"allowed": Allowed(D(400), D(1000), {}, (("venue:kucoin", D("300.99")),))}),
+    (Reason.SCOPED_NOTIONAL, {"allowed": Allowed(D(400), D(1000), {}, (("strategy:x", D("300.99")),))}),
+    (Reason.SCOPED_ORDERS, {"full": ("venue:kucoin",)}),
+    (Reason.CANCEL_RATE, {"recent_cancels": LIMITS.max_cancels_per_s + 1}),
+    (Reason.SELF_TRADE, {"resting": (("binance", Side.SELL, D("60001")),)}),
+    (Reason.SELF_TRADE, {"resting": (("kucoin", Side.BUY, D("60200")),)}),
+    (Reason.PRICE_JUMP, {"conditions": "PRICE_JUMP kucoin"}),
+    (Reason.SPREAD, {"conditions": "SPREAD binance"}),
+    (Reason.MAX_EXPOSURE, {"allowed": Allowed(D(400), D("300.99"), {})}),
+    (Reason.RESERVE, {"allowed": Allowed(D(400), D(1000), {("binance", "USDT"): D("699.9951")})}),
+    (Reason.RESERVE, {"allowed": Allowed(D(400), D(1000), {("kucoin", "BTC"): D("0.99501")})}),
     (Reason.NO_BALANCE, {"free": {("binance", "USDT"): D("300.0049"), ("kucoin", "BTC"): D(1)}}),
     (Reason.NO_BALANCE, {"free": {("kucoin", "BTC"): D(1)}}),
     *(
@@ -117,6 +130,16 @@ def test_each_fact_that_forbids(reason: Reason, changes: dict[str, Any]) -> None
         {"ages_ns": {"binance": 0, "kucoin": 1_000_000_000}},
         {"worst_exposure": D("0.0282")},
         {"dust": D("0.000332")},
+        {"recent_cancels": LIMITS.max_cancels_per_s},
+        {
+            "resting": (
+                ("binance", Side.SELL, D("60001.01")),
+                ("kucoin", Side.SELL, D(1)),
+                ("x", Side.BUY, D(99_999)),
+            )
+        },
+        {"allowed": Allowed(D(400), D(1000), {}, (("venue:kucoin", D(301)), ("venue:other", D(1))))},
+        {"allowed": Allowed(D(301), D(301), {("binance", "USDT"): D("699.995"), ("kucoin", "BTC"): D("0.995")})},
         {"free": {("binance", "USDT"): D("300.005"), ("kucoin", "BTC"): D("0.005")}},
     ],
 )
@@ -128,6 +151,7 @@ RULES = instrument("binance")
 DRAFTS: list[tuple[Reason, dict[str, Any]]] = [
     (Reason.PRICE_BAND, {"price": D("60600.01")}),  # 100 bps above 60,000 is 60,600
     (Reason.MAX_ORDER_NOTIONAL, {"quantity": D("0.00834")}),  # * 60,001 = 500.4
+    (Reason.SLIPPAGE_CAP, {"expected_price": D("59406")}),  # 100 bps above is 60,000.06
     (Reason.MIN_QUANTITY, {"instrument": REPLACE(RULES, min_quantity=D("0.00501"))}),
     (Reason.MAX_QUANTITY, {"instrument": REPLACE(RULES, max_quantity=D("0.00499"))}),
     (Reason.MIN_NOTIONAL, {"instrument": REPLACE(RULES, min_notional=D("300.01"))}),
@@ -167,6 +191,7 @@ def test_every_reason_of_the_gate_is_covered_above() -> None:
         Reason.ON_TARGET,
         Reason.VENUE_NOT_READY,
         Reason.FEES_UNKNOWN,
+        Reason.CAPITAL_UNKNOWN,  # tests/core/test_capital.py
         Reason.IN_FLIGHT,
         Reason.COOL_OFF,
     }
@@ -189,6 +214,7 @@ def test_one_bad_leg_refuses_both_and_says_which() -> None:
 def test_a_hedge_passes_the_limits_on_opening_but_not_the_venues_rules() -> None:
     tight = RiskLimits(max_open_orders=1, max_arbitrages=1, max_orders_per_s=1, max_order_notional=D(1))
     known = facts(live_orders=9, arbitrages=9, recent_orders=9, worst_exposure=D(9), dust=D(9), mids={}, ages_ns={})
+    known.allowed = None
     hedge = draft(opening=False)
     assert check(tight, known, [hedge]) == (Approved(hedge),)
     assert reasons(known=known, drafts=[draft(opening=False, price=D("0.001"))]) == {"TICK_SIZE", "MIN_NOTIONAL"}
@@ -204,6 +230,9 @@ def test_a_hedge_passes_the_limits_on_opening_but_not_the_venues_rules() -> None
     recent=st.integers(0, 60),
     free=st.integers(0, 1000).map(D),
     exposure=st.integers(0, 5000).map(lambda n: D(n) / 100_000),
+    trade=st.integers(0, 600).map(D),
+    left=st.integers(-100, 600).map(D),
+    floor=st.integers(0, 1000).map(D),
     age=st.integers(0, 2_000_000_000),
 )
 def test_no_approved_order_breaks_a_limit(
@@ -214,6 +243,9 @@ def test_no_approved_order_breaks_a_limit(
     recent: int,
     free: Decimal,
     exposure: Decimal,
+    trade: Decimal,
+    left: Decimal,
+    floor: Decimal,
     age: int,
 ) -> None:
     known = facts(
@@ -222,6 +254,7 @@ def test_no_approved_order_breaks_a_limit(
         recent_orders=recent,
         free={("binance", "USDT"): free, ("kucoin", "BTC"): D(1)},
         worst_exposure=exposure,
+        allowed=Allowed(trade, left, {("binance", "USDT"): floor}),
         ages_ns={"binance": age, "kucoin": 0},
     )
     drafts = [
@@ -231,7 +264,8 @@ def test_no_approved_order_breaks_a_limit(
     if isinstance(check(LIMITS, known, drafts), Refused):
         return
     assert quantity * price <= LIMITS.max_order_notional
-    assert quantity * price <= free
+    assert quantity * price <= free - floor
+    assert max(quantity * price, quantity * D("60200")) <= min(trade, left)
     assert quantity * price >= RULES.min_notional
     assert live + 2 <= LIMITS.max_open_orders
     assert arbitrages < LIMITS.max_arbitrages

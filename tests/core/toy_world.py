@@ -52,6 +52,7 @@ from tradeserver.core.events import (
 )
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.ids import ClientIds
+from tradeserver.core.losses import LossLimits
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.records import Record
 from tradeserver.core.risk import RiskLimits
@@ -78,6 +79,7 @@ def engine(start_s: int) -> Engine:
         market=MarketLimits(),
         risk=LIMITS,
         execution=ExecutionPolicy(),
+        losses=LossLimits(streak=0),
         breakers=BreakerLimits(one_sided_limit=0, crash_limit=0),  # faults make them trip: a world that goes on
     )
 

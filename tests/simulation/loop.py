@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.engine import Engine
+from tradeserver.core.losses import LossLimits
 from tradeserver.lab.chaos import harness, trader
 from tradeserver.lab.chaos.timeline import SECOND, START
 from tradeserver.lab.chaos.trader import EAGER, VENUES, Setup
@@ -25,7 +26,7 @@ UNBROKEN = BreakerLimits(one_sided_limit=0, crash_limit=0)
 
 
 def make_setup(symbols: Sequence[str], params: CrossArbParams | None, paper: PaperSettings | None) -> Setup:
-    return Setup(symbols=symbols, params=params, paper=paper, breakers=UNBROKEN)
+    return Setup(symbols=symbols, params=params, paper=paper, breakers=UNBROKEN, losses=LossLimits(streak=0))
 
 
 def make_engine(symbols: Sequence[str], params: CrossArbParams | None, paper: PaperSettings | None) -> Engine:

@@ -43,6 +43,7 @@ def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
         strategies=[_strategy(choice, config.symbols, venues) for choice in config.strategies],
         market=config.market,
         risk=config.risk,
+        losses=config.losses,
         execution=config.execution,
         breakers=config.breakers,
         wal_hedge_only_ns=config.wal.hedge_only_s * SECOND_NS,

@@ -179,7 +179,13 @@ def effective(config: Config, wiring: Wiring) -> dict[str, Any]:
 
 def limits_in_words(config: Config) -> list[str]:
     """One line a limit: its comment, then its value."""
-    groups = [("risk", config.risk), ("execution", config.execution), *((c.id, c.params) for c in config.strategies)]
+    groups: list[tuple[str, Any]] = [
+        ("risk", config.risk),
+        ("losses", config.losses),
+        ("breakers", config.breakers),
+        ("execution", config.execution),
+    ]
+    groups += [(c.id, c.params) for c in config.strategies]
     lines = []
     for name, group in groups:
         comments = docs(type(group))

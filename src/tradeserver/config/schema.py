@@ -16,6 +16,7 @@ from pydantic import StringConstraints
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.killswitch import VenueSafety
+from tradeserver.core.losses import LossLimits
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.risk import RiskLimits
 from tradeserver.core.types import Charged, Fees
@@ -164,6 +165,7 @@ class Config:
     venues: VenuesConfig
     strategies: tuple[StrategyChoice, ...] = ()
     risk: RiskLimits = field(default_factory=RiskLimits)
+    losses: LossLimits = field(default_factory=LossLimits)
     execution: ExecutionPolicy = field(default_factory=ExecutionPolicy)
     breakers: BreakerLimits = field(default_factory=BreakerLimits)
     market: MarketLimits = field(default_factory=MarketLimits)

@@ -13,7 +13,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tradeserver.core.arbitrage import TARGETS, Arbitrage
+from tradeserver.core.capital import Capital
 from tradeserver.core.commands import Command
+from tradeserver.core.conduct import Conduct
 from tradeserver.core.held import Holdings
 from tradeserver.core.ids import LENGTH, ClientIds, parse
 from tradeserver.core.ledger import Ledger, Position
@@ -29,11 +31,15 @@ from tradeserver.core.records import (
     Checkpoint,
     CommissionCorrected,
     DustCleared,
+    FaultNoted,
     FillBooked,
     HedgeDecided,
     OpportunityOpened,
     OrderChanged,
     OrderSubmitted,
+    Outcome,
+    PeriodOpened,
+    PnlMarked,
     Record,
     RunStarted,
     RunStopped,
@@ -44,6 +50,8 @@ from tradeserver.core.states import States
 from tradeserver.core.types import ZERO, Fees, Key, Side
 
 HISTORY_KEPT: Final = 64
+STREAK: Final = "streak"
+"""Reason of a strategy's pause after losses in a row: the count begins anew."""
 CLOSED_KEPT: Final = 100
 """Closed arbitrages that a late fill may open again. They are written into every checkpoint."""
 
@@ -57,12 +65,15 @@ class Desk:
         self.orders = Orders()
         self.ledger = Ledger()
         self.held = Holdings()
+        self.capital = Capital()
+        self.conduct = Conduct()
         self.states = States()
         self.opportunities = Opportunities()
         self.arbitrages: dict[int, Arbitrage] = {}  # open ones
         self.next_arbitrage = 1
         self.last_start_s = 0  # of the latest run in the log
         self.one_sided: deque[tuple[int, str]] = deque(maxlen=HISTORY_KEPT)  # (when, strategy)
+        self.streaks: dict[str, int] = {}  # strategy -> closed ones in a row below zero
         self.running = False  # a run has begun and not ended in order
         self.crashes: deque[int] = deque(maxlen=HISTORY_KEPT)  # when runs began after one that did not
         self.dust: dict[str, Decimal] = {}  # asset -> residue carried from closed arbitrages
@@ -83,9 +94,12 @@ class Desk:
             HedgeDecided: self._hedged,
             ArbitrageClosed: self._closed_one,
             OpportunityOpened: self.opportunities.apply_opened,
-            BalanceBooked: self.ledger.apply_balance,
+            BalanceBooked: self._balance,
+            PeriodOpened: self.capital.apply_opened,
+            PnlMarked: self.capital.apply_marked,
             DustCleared: lambda record: self._carry(record.asset, -record.amount),
-            StateChanged: self.states.apply,
+            StateChanged: self._state,
+            FaultNoted: self.conduct.apply_fault,
             Checkpoint: self._load,
         }
 
@@ -169,6 +183,7 @@ class Desk:
             if arbitrage is not None and arbitrage.opened.plan == TARGETS:
                 arbitrage.realised += self.held.apply_fill(arbitrage.opened.strategy, record)
         self.ledger.apply_fill(record)
+        self.capital.apply_fill(record)
 
     def _measure(self, number: int, ts: int) -> None:
         arbitrage = self.arbitrages.get(number)
@@ -185,8 +200,20 @@ class Desk:
                 arbitrage = self._remembered(order.submitted.arbitrage)
                 if arbitrage is not None and arbitrage.opened.plan == TARGETS:
                     arbitrage.realised += self.held.apply_commission(arbitrage.opened.strategy, record, booked)
+                self.capital.apply_commission(record, booked)
                 self.orders.apply_commission(order, index, record)
         self._measure(order.submitted.arbitrage, record.ts)
+
+    def _balance(self, record: BalanceBooked) -> None:
+        self.ledger.apply_balance(record)
+        self.capital.apply_balance(record)
+
+    def _state(self, record: StateChanged) -> None:
+        self.states.apply(record)
+        if record.reason == STREAK:
+            self.streaks.pop(record.scope.partition(":")[2], None)
+        self.capital.apply_state(record)
+        self.conduct.apply_state(record)
 
     def _opened(self, record: ArbitrageOpened) -> None:
         self.arbitrages[record.arbitrage] = Arbitrage(record)
@@ -205,6 +232,9 @@ class Desk:
             return
         arbitrage.residual = record.residual_base
         arbitrage.rest(record.ts)
+        self.conduct.note((leg, arbitrage.orders.get(leg.client_id)) for leg in arbitrage.opened.legs)
+        if record.outcome is not Outcome.NOTHING:
+            self.streaks[record.strategy] = self.streaks.get(record.strategy, 0) + 1 if record.realised_edge < 0 else 0
         if record.one_sided:
             self.one_sided.append((record.ts, record.strategy))
         self._carry(record.base, record.residual_base + arbitrage.opened.carried)
@@ -255,6 +285,10 @@ class Desk:
             running=self.running,
             crashes=tuple(self.crashes),
             held=self.held.images(),
+            capital=self.capital.image(),
+            legs=self.conduct.image(),
+            faults=tuple(self.conduct.faults),
+            streaks=dict(self.streaks),
         )
 
     def _load(self, record: Checkpoint) -> None:
@@ -273,6 +307,10 @@ class Desk:
         self.one_sided.extend(record.one_sided)
         self.running = record.running
         self.crashes.extend(record.crashes)
+        self.conduct.load(record.legs, record.faults)
+        self.streaks = dict(record.streaks)
+        if record.capital is not None:
+            self.capital.load(record.capital)
         self.orders.load_fill_keys(record.fill_keys)
         for state in record.states:
             self.states.apply(state)

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from tradeserver.core.allowance import Allowance
 from tradeserver.core.breaker import BreakerLimits, Breakers
 from tradeserver.core.commands import Command, RequestSnapshot
+from tradeserver.core.conditions import Conditions
 from tradeserver.core.dead_man import DeadMan
 from tradeserver.core.desk import Desk
 from tradeserver.core.events import (
@@ -56,6 +58,7 @@ from tradeserver.core.ids import ClientIds
 from tradeserver.core.intents import Strategy
 from tradeserver.core.killswitch import KILL, KillSwitch, VenueSafety
 from tradeserver.core.lookback import LookBack
+from tradeserver.core.losses import Losses, LossLimits
 from tradeserver.core.market import Market, MarketLimits, SymbolMarket
 from tradeserver.core.operator import GUARD, STOPPING, OperatorDesk
 from tradeserver.core.proposals import Proposals
@@ -70,6 +73,7 @@ from tradeserver.core.records import (
     TradingState,
 )
 from tradeserver.core.risk import RiskLimits
+from tradeserver.core.valuation import Valuation
 from tradeserver.core.venues import Readiness
 from tradeserver.core.vitals import VitalSigns
 
@@ -97,18 +101,20 @@ class Engine:
         risk: RiskLimits,
         execution: ExecutionPolicy,
         breakers: BreakerLimits | None = None,
+        losses: LossLimits | None = None,
         wal_hedge_only_ns: int = 60 * SECOND_NS,
         safety: Mapping[str, VenueSafety] | None = None,
     ) -> None:
         self.market = Market(market)
+        for venue in venues:
+            for symbol in symbols:
+                self.market.add((venue, symbol))
         self.desk = Desk(self.market, ids)
         self.venues = tuple(venues)
         self.symbols = tuple(symbols)
         self.readiness = Readiness(self.desk, venues, execution.reconcile_s * SECOND_NS)
         self.fates = Fates(self.desk, execution.answer_timeout_ms * MS, execution.unknown_bound_ms * MS)
         breakers = breakers or BreakerLimits()
-        self.execution = Execution(self.desk, risk, execution, self.readiness, Breakers(self.desk, breakers))
-        self.vitals = VitalSigns(self.desk, self.readiness)
         late_ns = execution.unknown_bound_ms * MS
         self.lookback = LookBack(self.desk, self.fates, self.readiness, self.venues, self.symbols, late_ns)
         self._last_record = 0  # of earlier runs
@@ -117,13 +123,17 @@ class Engine:
         timeouts = {venue: each.dead_man_s for venue, each in safety.items()}
         self.dead_man = DeadMan(self.desk, self.readiness, self.symbols, timeouts)
         self._operator = OperatorDesk(self.desk, self.kills)
+        self.valuation = Valuation(self.desk, venues, risk.currency)
+        self.losses = Losses(self.desk, losses or LossLimits())
+        self.vitals = VitalSigns(self.desk, self.readiness, self.valuation)
+        self.conditions = Conditions(self.desk, breakers)
+        allowance = Allowance(self.desk, risk, self.valuation, self.losses, self.conditions)
+        self.breakers = Breakers(self.desk, breakers, self.losses)
+        self.execution = Execution(self.desk, risk, execution, self.readiness, self.breakers, allowance)
         self._crash_limit = breakers.crash_limit
         self._wal_hedge_only_ns = wal_hedge_only_ns
         self._halt_at = 0  # when the WAL has failed: the end of hedging
         self._offsets: dict[str, int] = {}  # clocks as they were measured last
-        for venue in venues:
-            for symbol in symbols:
-                self.market.add((venue, symbol))
         self._proposals = Proposals(self.desk, self.execution, strategies)
         self._handlers: dict[type, Callable[[Any], object]] = {
             RunBegan: self._on_began,
@@ -178,6 +188,8 @@ class Engine:
             self._proposals.look(changed)
         if handler is not None or commands:
             self.readiness.advance()
+        if commands:
+            self.execution.note_cancels(commands)
         return records, commands
 
     def apply(self, record: Record) -> None:
@@ -273,17 +285,21 @@ class Engine:
         self._settle()
         self.kills.advance()
         self.dead_man.advance()
-        self.vitals.on_tick(event)
+        if self.vitals.on_tick(event):
+            self.losses.judge()
+            self.conditions.sample()
 
     def _on_fill(self, event: OrderFilled) -> None:
         if self.fates.on_fill(event):
             self.readiness.on_fill(event.venue)
+            self.losses.look()
 
     def _on_fills(self, event: FillsListed) -> None:
         booked = len(self.desk.records)
         self.fates.on_fills(event)
         if len(self.desk.records) > booked:
             self.readiness.on_fill(event.venue)
+            self.losses.look()
 
     def _on_operator(self, event: Operator) -> None:
         if event.action == "end":
@@ -325,6 +341,8 @@ class Engine:
         self.fates.on_rejected(event)
         if event.short:
             self.readiness.doubt(event.venue)
+        else:
+            self.breakers.on_fault(event.venue, event.code)
 
     def _on_uncertain(self, event: OrderUncertain) -> None:
         """A venue that cannot say what it did gets nothing new for a while; with all of them so, only hedges leave."""
@@ -342,6 +360,7 @@ class Engine:
         """A key that is not accepted opens nothing more there, until a person has put it right: cancels are tried all
         the same, and hedges leave there only where no other venue can take them."""
         self.vitals.on_fault(event)
+        self.breakers.on_fault(event.venue, event.code)
         scope = f"venue:{event.venue}"
         if event.code != AUTH or self.desk.states.has(scope, KEY):
             return
@@ -442,6 +461,7 @@ class Engine:
             self.kills.next_deadline(),
             self.dead_man.next_deadline(),
             self.lookback.next_deadline(),
+            self.valuation.next_deadline(),
             self.readiness.hold_until,
             self._halt_at,
         )

@@ -17,8 +17,10 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt
 
 from tradeserver.core import hedging, risk
+from tradeserver.core.allowance import Allowance
 from tradeserver.core.arbitrage import LEGS, TARGETS, Arbitrage, far_end, near_end
 from tradeserver.core.breaker import Breakers
+from tradeserver.core.commands import CancelAll, CancelOrder, Command
 from tradeserver.core.desk import Desk
 from tradeserver.core.hedging import HedgePolicy
 from tradeserver.core.intents import AnyIntent, Intent, Sighting
@@ -36,7 +38,7 @@ from tradeserver.core.records import (
 from tradeserver.core.risk import Approved, Draft, Facts, Reason, Refused, RiskLimits
 from tradeserver.core.sizing import BUY, SELL, Sized, SizedLeg, money, rates, reserve, size
 from tradeserver.core.targets import Targets
-from tradeserver.core.types import ZERO
+from tradeserver.core.types import ZERO, Side
 from tradeserver.core.venues import Readiness
 
 SECOND_NS = 1_000_000_000
@@ -75,7 +77,13 @@ class Execution:
     """See the module."""
 
     def __init__(
-        self, desk: Desk, limits: RiskLimits, policy: ExecutionPolicy, readiness: Readiness, breakers: Breakers
+        self,
+        desk: Desk,
+        limits: RiskLimits,
+        policy: ExecutionPolicy,
+        readiness: Readiness,
+        breakers: Breakers,
+        allowance: Allowance,
     ) -> None:
         self._desk = desk
         self._limits = limits
@@ -90,9 +98,11 @@ class Execution:
         self._breakers = breakers
         self._answer_ns = policy.answer_timeout_ms * 1_000_000
         self._own_ns = desk.market.limits.own_ms * 1_000_000
+        self._allowance = allowance
+        self._cancels: deque[int] = deque(maxlen=1_000)
         self._recent: deque[int] = deque()  # stamps of opening orders within the last second
         cool_off_ns = policy.cool_off_ms * 1_000_000
-        self._targets = Targets(desk, limits, cool_off_ns, readiness, breakers, self.facts, self._submit)
+        self._targets = Targets(desk, limits, cool_off_ns, readiness, breakers, self.facts, self._submit, allowance)
         self._plans: dict[str, Callable[[Arbitrage], None]] = {LEGS: self._advance_legs, TARGETS: self._targets.advance}
         self._cool_until: dict[tuple[str, str, str], int] = {}
 
@@ -113,9 +123,13 @@ class Execution:
         reasons = self._forbidden(strategy, sighting, intent)
         if reasons:
             return 0, reasons
+        allowance = self._allowance
+        if not allowance.known():
+            return 0, (f"{Reason.CAPITAL_UNKNOWN}",)
         legs = []
         markets = []
         free = {}
+        spendable = {}
         for leg in intent.legs:
             key = (leg.venue, intent.symbol)
             market, fees = desk.market.symbols[key], desk.fees.get(key)
@@ -125,11 +139,14 @@ class Execution:
             legs.append((leg, instrument, fees))
             markets.append(market)
             asset = instrument.quote if leg.side is BUY else instrument.base
-            free[leg.venue, asset] = desk.ledger.free(leg.venue, asset)
+            free[leg.venue, asset] = left = desk.ledger.free(leg.venue, asset)
+            spendable[leg.venue, asset] = left - allowance.floors.get((leg.venue, asset), ZERO)
         base = legs[0][1].base
+        venues = [leg.venue for leg in intent.legs]
+        most = allowance.most(strategy, intent.symbol, venues, legs[0][1].quote)
         dust = desk.dust.get(base, ZERO)
-        sized = size(legs, intent.quantity, self._limits.max_order_notional, free, dust)
-        limiter = sized.limiter
+        sized = size(legs, intent.quantity, most, spendable, dust)
+        limiter = allowance.named(sized.limiter)
         if not sized.legs:
             return 0, (limiter,)
         drafts = self._drafts(sized.legs)
@@ -178,6 +195,7 @@ class Execution:
                     True,
                     asset,
                     amount,
+                    expected_price=leg.expected_price,
                 )
             )
         return drafts
@@ -212,13 +230,33 @@ class Execution:
             live_orders=len(desk.orders.live),
             arbitrages=len(desk.arbitrages),
             recent_orders=len(recent),
+            recent_cancels=self._recent_cancels() if self._cancels else 0,
+            full=self._allowance.full(strategy, symbol, list(market_reasons), len(markets)),
+            resting=self._resting(symbol) if desk.orders.live else (),
+            conditions=self._allowance.conditions.refusal(symbol, market_reasons),
             free=free,
             mids=mids,
             market_reasons=market_reasons,
             ages_ns=ages_ns,
             worst_exposure=self.worst_exposure(base),
             dust=dust,
+            allowed=self._allowance.of(strategy, symbol, list(market_reasons), symbol.partition("/")[2]),
         )
+
+    def note_cancels(self, commands: Sequence[Command]) -> None:
+        """Cancels of this step, whoever wanted them."""
+        for command in commands:
+            if isinstance(command, CancelOrder | CancelAll):
+                self._cancels.append(self._desk.ts)
+
+    def _recent_cancels(self) -> int:
+        while self._cancels and self._desk.ts - self._cancels[0] >= SECOND_NS:
+            self._cancels.popleft()
+        return len(self._cancels)
+
+    def _resting(self, symbol: str) -> tuple[tuple[str, Side, Decimal], ...]:
+        live = [order.submitted for order in self._desk.orders.live.values()]
+        return tuple([(o.venue, o.side, o.price) for o in live if o.symbol == symbol])
 
     def worst_exposure(self, base: str) -> Decimal:
         """|exposure| of one asset: open arbitrages, each at its far end, what is carried, and what strategies hold."""

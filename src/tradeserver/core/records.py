@@ -296,12 +296,34 @@ class DustCleared(Record, frozen=True, tag=True, kw_only=True):
     by: str
 
 
+class PeriodOpened(Record, frozen=True, tag=True, kw_only=True):
+    """A day, week or month (UTC) begins: what it is measured against. Amounts by venue and asset, marks at mid."""
+
+    period: str  # "day", "week", "month"
+    began: int  # its 00:00 UTC
+    ends: int
+    currency: str  # of capital and marks
+    capital: Decimal
+    holdings: dict[str, dict[str, Decimal]]
+    marks: dict[str, Decimal]  # asset -> price of one in the currency
+    banked: Decimal  # trading P&L of all days before, in the currency
+
+
 class PnlMarked(Record, frozen=True, tag=True, kw_only=True):
-    """Profit and loss so far, by quote asset, with the costs apart. Marked at mid."""
+    """Profit and loss so far, by quote asset, with the costs apart. Marked at mid.
+
+    Against the opening of each day, week and month, in the currency of the limits: `trading`, what our own fills have
+    made of it, and `revaluation`, what the opening inventory has gained by itself.
+    """
 
     realised: dict[str, Decimal]
     unrealised: dict[str, Decimal]
     fees: dict[str, Decimal]  # by asset charged
+    marks: dict[str, Decimal] = {}  # asset -> price of one in the currency
+    trading: dict[str, Decimal] = {}  # by period
+    revaluation: dict[str, Decimal] = {}  # by period
+    capital: Decimal = Decimal(0)  # the day's
+    drawdown: Decimal = Decimal(0)
 
 
 # ---- states, links, telling -----------------------------------------------------------------------------------------
@@ -324,6 +346,13 @@ class StateChanged(Record, frozen=True, tag=True, kw_only=True):
     reason: str
     until: int = 0
     by: str = ""
+
+
+class FaultNoted(Record, frozen=True, tag=True, kw_only=True):
+    """A technical error with a venue: bytes that cannot be read, an order refused for anything but balance."""
+
+    venue: str
+    code: str
 
 
 class LinkChanged(Record, frozen=True, tag=True, kw_only=True):
@@ -452,6 +481,27 @@ class HeldImage(msgspec.Struct, frozen=True):
     since: int
 
 
+class PeriodImage(msgspec.Struct, frozen=True):
+    """One open day, week or month inside a checkpoint."""
+
+    opened: PeriodOpened
+    capital: Decimal
+    before: dict[str, Decimal]  # what our own fills had brought before it
+    moved: dict[str, Decimal]  # transfers
+    moved_value: Decimal
+    forgiven: Decimal  # trading P&L at which a person has lifted its limit
+
+
+class CapitalImage(msgspec.Struct, frozen=True):
+    """What loss limits are counted from, inside a checkpoint."""
+
+    marks: dict[str, Decimal]
+    traded: dict[str, Decimal]
+    periods: tuple[PeriodImage, ...]
+    peak: Decimal
+    moved: dict[str, dict[str, Decimal]]  # venue -> asset -> transfers since the day's opening
+
+
 class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
     """The engine's whole recoverable state; a segment begins with one. Takes no sequence number."""
 
@@ -472,6 +522,10 @@ class Checkpoint(Record, frozen=True, tag=True, kw_only=True):
     running: bool = False  # a run has begun and not ended in order
     crashes: tuple[int, ...] = ()  # when runs began that followed one that did not end in order
     held: tuple[HeldImage, ...] = ()
+    capital: CapitalImage | None = None
+    legs: dict[str, tuple[tuple[float, float], ...]] = {}  # symbol -> (share filled, slippage in bps) of the latest
+    faults: tuple[tuple[int, str], ...] = ()  # (when, venue) of the latest technical errors
+    streaks: dict[str, int] = {}  # strategy -> closed ones in a row below zero
 
 
 AnyRecord = (
@@ -490,8 +544,10 @@ AnyRecord = (
     | OpportunityClosed
     | BalanceBooked
     | DustCleared
+    | PeriodOpened
     | PnlMarked
     | StateChanged
+    | FaultNoted
     | LinkChanged
     | BookChanged
     | OperatorNoted

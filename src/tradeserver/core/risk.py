@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le, Lt
 
 from tradeserver.core.commands import SubmitOrder
 from tradeserver.core.types import BPS, ZERO, Instrument, Side, TimeInForce
@@ -34,7 +34,7 @@ class RiskLimits:
     max_order_notional: Annotated[Decimal, Gt(0)] = Decimal(500)
     """Largest notional of one leg."""
     max_position_notional: Annotated[Decimal, Gt(0)] = Decimal(2_000)
-    """Largest |exposure| of one base asset over all venues, its worst case, at mid."""
+    """Largest exposure of one base asset over all venues, either way, its worst case, at mid."""
     max_open_orders: Annotated[int, Gt(0)] = 20
     """Live orders of ours at one time, UNKNOWN ones included."""
     max_arbitrages: Annotated[int, Gt(0)] = 4
@@ -49,6 +49,22 @@ class RiskLimits:
     """A gross edge above this is too good to be true: blocked."""
     max_dust_notional: Annotated[Decimal, Ge(0)] = Decimal(20)
     """Carried dust of one asset, at mid, above which nothing is opened in it."""
+    max_trade_pct: Annotated[Decimal, Gt(0), Le(100)] = Decimal(2)
+    """Largest notional of one leg, in per cent of the day's capital."""
+    max_exposure_pct: Annotated[Decimal, Gt(0), Le(100)] = Decimal(20)
+    """Largest sum of the worst-case exposures of all assets, in per cent of the day's capital."""
+    reserve_pct: Annotated[Decimal, Ge(0), Lt(100)] = Decimal(50)
+    """Share of what each venue held of an asset at the day's opening that only hedges may use."""
+    max_slippage_bps: Annotated[Decimal, Gt(0)] = Decimal(100)
+    """How far a price cap may stand beyond the visible average that the decision expects."""
+    max_cancels_per_s: Annotated[int, Gt(0)] = 20
+    """Cancels within any second, above which nothing is opened; a cancel itself is never held back."""
+    scoped_order_notional: dict[str, Decimal] = field(default_factory=dict)
+    """Largest notional of one leg in a scope: {"venue:kucoin" = 200, "symbol:XRP/USDT" = 100, "strategy:NAME" = 50}."""
+    scoped_open_orders: dict[str, int] = field(default_factory=dict)
+    """Live orders of ours in such a scope at one time."""
+    currency: str = "USDT"
+    """What capital, marks and loss limits are counted in."""
 
 
 class Reason(enum.StrEnum):
@@ -66,11 +82,22 @@ class Reason(enum.StrEnum):
     DECISION_LATE = "DECISION_LATE"
     PRICE_BAND = "PRICE_BAND"
     MAX_ORDER_NOTIONAL = "MAX_ORDER_NOTIONAL"
+    SCOPED_NOTIONAL = "SCOPED_NOTIONAL"
+    MAX_TRADE = "MAX_TRADE"
     MAX_POSITION = "MAX_POSITION"
+    MAX_EXPOSURE = "MAX_EXPOSURE"
     MAX_OPEN_ORDERS = "MAX_OPEN_ORDERS"
     MAX_ARBITRAGES = "MAX_ARBITRAGES"
     MAX_DUST = "MAX_DUST"
+    SCOPED_ORDERS = "SCOPED_ORDERS"
     ORDER_RATE = "ORDER_RATE"
+    CANCEL_RATE = "CANCEL_RATE"
+    SLIPPAGE_CAP = "SLIPPAGE_CAP"
+    SELF_TRADE = "SELF_TRADE"
+    PRICE_JUMP = "PRICE_JUMP"
+    SPREAD = "SPREAD"
+    CAPITAL_UNKNOWN = "CAPITAL_UNKNOWN"
+    RESERVE = "RESERVE"
     NO_BALANCE = "NO_BALANCE"
     NO_DEPTH = "NO_DEPTH"
     ON_TARGET = "ON_TARGET"
@@ -102,6 +129,7 @@ class Draft(msgspec.Struct, frozen=True):
     reserve_asset: str
     reserve: Decimal
     time_in_force: TimeInForce = TimeInForce.IOC
+    expected_price: Decimal = ZERO  # visible average for the quantity; zero where nothing is expected
 
 
 class Approved(msgspec.Struct, frozen=True):
@@ -114,6 +142,15 @@ class Refused(msgspec.Struct, frozen=True):
     """Every reason why not; the first decided."""
 
     reasons: tuple[str, ...]
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """What the capital allows an opening decision, in its quote currency."""
+
+    max_trade: Decimal  # notional of one leg
+    exposure_left: Decimal  # by which the worst case of all assets together may still grow
+    floors: dict[tuple[str, str], Decimal]  # (venue, asset) -> what entries leave alone
+    scoped: tuple[tuple[str, Decimal], ...] = ()  # (scope, notional of one leg): those that concern the decision
 
 
 class Facts(msgspec.Struct):
@@ -130,6 +167,11 @@ class Facts(msgspec.Struct):
     ages_ns: dict[str, int]  # venue -> age of its book
     worst_exposure: Decimal  # |exposure| of the base over everything in flight, its far end
     dust: Decimal  # |carried dust| of the base
+    recent_cancels: int = 0  # in the last second
+    full: tuple[str, ...] = ()  # scopes whose live orders leave no room for these
+    resting: tuple[tuple[str, Side, Decimal], ...] = ()  # (venue, side, price) of our live orders in the symbol
+    conditions: str = ""  # why the market is none to open in, or ""
+    allowed: Allowed | None = None  # None: an order that shrinks exposure, which no share of the capital limits
 
 
 def submit(approved: Approved) -> SubmitOrder:
@@ -155,7 +197,8 @@ def check(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft]) -> tuple[Ap
     reasons: list[str] = []
     if facts.state:
         reasons.append(f"{Reason.TRADING_STATE} {facts.state}")
-    if drafts[0].opening:
+    opens = drafts[0].opening
+    if opens:
         _opening(limits, facts, drafts, reasons)
     needed: dict[tuple[str, str], Decimal] = {}
     for draft in drafts:
@@ -163,9 +206,13 @@ def check(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft]) -> tuple[Ap
         _legal(draft, reasons)
         asset = (draft.instrument.venue, draft.reserve_asset)
         needed[asset] = needed.get(asset, ZERO) + draft.reserve
+    floors = facts.allowed.floors if opens and facts.allowed is not None else {}
     for asset, amount in needed.items():
-        if amount > facts.free.get(asset, ZERO):
+        free = facts.free.get(asset, ZERO)
+        if amount > free:
             reasons.append(f"{Reason.NO_BALANCE} {asset[0]} {asset[1]}")
+        elif amount > free - floors.get(asset, ZERO):
+            reasons.append(f"{Reason.RESERVE} {asset[0]} {asset[1]}")
     if reasons:
         return Refused(tuple(dict.fromkeys(reasons)))
     return tuple([Approved(draft) for draft in drafts])
@@ -185,15 +232,34 @@ def _opening(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft], reasons:
         reasons.append(Reason.MAX_ARBITRAGES)
     if facts.recent_orders + len(drafts) > limits.max_orders_per_s:
         reasons.append(Reason.ORDER_RATE)
+    if facts.recent_cancels > limits.max_cancels_per_s:
+        reasons.append(Reason.CANCEL_RATE)
+    reasons.extend(f"{Reason.SCOPED_ORDERS} {scope}" for scope in facts.full)
+    if facts.conditions:
+        reasons.append(facts.conditions)
     oldest_ns = limits.max_decision_age_ms * MILLISECOND
     band = _exactly(limits.price_band_bps)
+    allowed = facts.allowed
     for draft in drafts:
         venue = draft.instrument.venue
         mid = facts.mids.get(venue)
         if facts.ages_ns[venue] > oldest_ns:
             reasons.append(f"{Reason.DECISION_LATE} {venue}")
-        if draft.quantity * draft.price > limits.max_order_notional:
+        notional = draft.quantity * draft.price
+        if notional > limits.max_order_notional:
             reasons.append(f"{Reason.MAX_ORDER_NOTIONAL} {venue}")
+        if allowed is not None:
+            if notional > allowed.max_trade:
+                reasons.append(f"{Reason.MAX_TRADE} {venue}")
+            for scope, most in allowed.scoped:
+                if notional > most and _concerns(scope, venue):
+                    reasons.append(f"{Reason.SCOPED_NOTIONAL} {scope}")
+            if notional > allowed.exposure_left:
+                reasons.append(f"{Reason.MAX_EXPOSURE}")
+        if facts.resting and _meets_own(facts, draft):
+            reasons.append(f"{Reason.SELF_TRADE} {venue}")
+        if draft.expected_price and _slips(limits, draft):
+            reasons.append(f"{Reason.SLIPPAGE_CAP} {venue}")
         if mid is None:
             continue  # an empty side: the book's own reason says so
         beyond = draft.price - mid if draft.side is Side.BUY else mid - draft.price
@@ -203,6 +269,27 @@ def _opening(limits: RiskLimits, facts: Facts, drafts: Sequence[Draft], reasons:
             reasons.append(f"{Reason.MAX_POSITION} {draft.instrument.base}")
         if facts.dust * mid > limits.max_dust_notional:
             reasons.append(f"{Reason.MAX_DUST} {draft.instrument.base}")
+
+
+def _concerns(scope: str, venue: str) -> bool:
+    """A venue's scope is its legs' alone; the decision's symbol and strategy are every leg's."""
+    return not scope.startswith("venue:") or scope == f"venue:{venue}"
+
+
+def _meets_own(facts: Facts, draft: Draft) -> bool:
+    """Whether it could trade with a live order of ours, of whatever strategy."""
+    buys = draft.side is Side.BUY
+    for venue, side, price in facts.resting:
+        meets = draft.price >= price if buys else draft.price <= price
+        if meets and venue == draft.instrument.venue and side is not draft.side:
+            return True
+    return False
+
+
+def _slips(limits: RiskLimits, draft: Draft) -> bool:
+    expected = draft.expected_price
+    beyond = draft.price - expected if draft.side is Side.BUY else expected - draft.price
+    return beyond * BPS > expected * limits.max_slippage_bps
 
 
 def _possible(facts: Facts, draft: Draft, reasons: list[str]) -> None:

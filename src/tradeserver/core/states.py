@@ -51,6 +51,11 @@ class States:
         """Whether this very entry is set."""
         return (scope, reason) in self._entries
 
+    def until(self, scope: str, reason: str) -> int:
+        """When this very entry ends; 0 where it is a latch or not set."""
+        entry = self._entries.get((scope, reason))
+        return entry.until if entry is not None else 0
+
     def expired(self, ts: int) -> list[StateChanged]:
         """Entries whose time is over: the engine records their end."""
         return [e for e in self._entries.values() if e.until and ts >= e.until]

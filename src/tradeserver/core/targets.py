@@ -17,6 +17,7 @@ from decimal import Decimal
 import msgspec
 
 from tradeserver.core import risk
+from tradeserver.core.allowance import Allowance
 from tradeserver.core.arbitrage import TARGETS, Arbitrage
 from tradeserver.core.breaker import Breakers
 from tradeserver.core.desk import Desk
@@ -52,6 +53,7 @@ class Targets:
         breakers: Breakers,
         facts: MakeFacts,
         submit: Callable[[Approved, int, SymbolMarket], None],
+        allowance: Allowance,
     ) -> None:
         self._desk = desk
         self._limits = limits
@@ -60,6 +62,7 @@ class Targets:
         self._breakers = breakers
         self._facts = facts
         self._submit = submit
+        self._allowance = allowance
         self._cool_until: dict[tuple[str, str], int] = {}  # (strategy, symbol)
 
     # ---- opening ---------------------------------------------------------------------------------------------------
@@ -69,6 +72,7 @@ class Targets:
     ) -> tuple[int, tuple[str, ...]]:
         """(number, ()) where every leg that is not at its target is commanded, else (0, every reason)."""
         reasons = self._forbidden(strategy, intent)
+        known = self._allowance.known()
         if reasons:
             return 0, reasons
         free: dict[tuple[str, str], Decimal] = {}
@@ -78,6 +82,8 @@ class Targets:
             if isinstance(move, str):
                 if move != Reason.ON_TARGET:
                     reasons = (*reasons, move)
+            elif move.opening and not known:
+                return 0, (f"{Reason.CAPITAL_UNKNOWN}",)
             else:
                 moves.append(move)
         approved: list[tuple[Approved, _Move]] = []
@@ -123,9 +129,9 @@ class Targets:
         if on_grid(wanted, instrument.lot, Rounding.DOWN) == 0:
             return Reason.ON_TARGET
         if opening:
-            most = self._limits.max_order_notional / price
+            most = self._allowance.most(strategy, symbol, (venue,), instrument.quote) / price
             wanted = min(wanted, most * (ONE - base_fee(fees, side)))
-        quantity, limiter = self._affordable(instrument, fees, side, wanted, price, free)
+        quantity, limiter = self._affordable(instrument, fees, side, wanted, price, free, opening)
         visible, notional = market.visible(side, float(price), float(quantity))
         if visible <= 0.0:
             return limiter or f"{Reason.NO_DEPTH} {venue}"
@@ -144,10 +150,13 @@ class Targets:
         wanted: Decimal,
         price: Decimal,
         free: dict[tuple[str, str], Decimal],
+        opening: bool,
     ) -> tuple[Decimal, str]:
         """`wanted` net base as an order's quantity, no more than the free balance, and the balance that decided."""
         asset = rules.base if side is Side.SELL else rules.quote
         has = free.setdefault((rules.venue, asset), self._desk.ledger.free(rules.venue, asset))
+        if opening:
+            has -= self._allowance.floors.get((rules.venue, asset), ZERO)
         if side is Side.SELL:
             most, quantity = has, on_grid(wanted, rules.lot, Rounding.DOWN)
         else:
@@ -155,7 +164,10 @@ class Targets:
             quantity = on_grid(wanted / (ONE - base_fee(fees, side)), rules.lot, Rounding.DOWN)
         if most >= quantity:
             return quantity, ""
-        return on_grid(max(most, ZERO), rules.lot, Rounding.DOWN), f"{Reason.NO_BALANCE} {rules.venue} {asset}"
+        short = f"{Reason.NO_BALANCE} {rules.venue} {asset}"
+        if opening:
+            short = self._allowance.named(short)
+        return on_grid(max(most, ZERO), rules.lot, Rounding.DOWN), short
 
     def _approve(
         self, strategy: str, number: int, move: _Move, free: dict[tuple[str, str], Decimal]
@@ -176,6 +188,7 @@ class Targets:
             opening=move.opening,
             reserve_asset=asset,
             reserve=amount,
+            expected_price=leg.expected_price,
         )
         left = {(rules.venue, asset): free[rules.venue, asset] + amount}
         dust = abs(desk.dust.get(rules.base, ZERO))

@@ -13,6 +13,7 @@ from tradeserver.core.events import Tick, VenueFault
 from tradeserver.core.ids import parse
 from tradeserver.core.records import PnlMarked, Severity, Vitals
 from tradeserver.core.types import ZERO
+from tradeserver.core.valuation import Valuation
 from tradeserver.core.venues import Readiness
 
 PERIOD_NS: Final = 1_000_000_000
@@ -21,8 +22,9 @@ PERIOD_NS: Final = 1_000_000_000
 class VitalSigns:
     """See the module."""
 
-    def __init__(self, desk: Desk, readiness: Readiness) -> None:
+    def __init__(self, desk: Desk, readiness: Readiness, valuation: Valuation) -> None:
         self._desk = desk
+        self._valuation = valuation
         self._readiness = readiness
         self._due = 0
         self._late_ns = 0  # the latest tick of the period
@@ -36,25 +38,35 @@ class VitalSigns:
         text = f"{event.venue} {event.channel}: {event.text or event.code}."
         self._desk.alert(Severity.WARNING, f"VENUE_{_word(event.code)}", text)
 
-    def on_tick(self, event: Tick) -> None:
+    def on_tick(self, event: Tick) -> bool:
+        """Whether a second has passed, and profit and loss were marked anew."""
         self.ticks += 1
         self._late_ns = max(self._late_ns, event.late_ns)
         if event.ts < self._due:
-            return
+            return False
         self._due = event.ts + PERIOD_NS
         self._desk.keep(Vitals(ts=event.ts, gauges=self._gauges(), counters=self._counters()))
+        self._valuation.open_due()
         self.mark()
         self._late_ns = 0
+        return True
 
     def mark(self) -> None:
         """Profit and loss of this moment."""
-        ledger = self._desk.ledger
+        ledger, capital = self._desk.ledger, self._desk.capital
+        marks = capital.marks | self._valuation.marks() if capital.known else {}
+        trading, revaluation, drawdown = capital.figures(marks)
         self._desk.keep(
             PnlMarked(
                 ts=self._desk.ts,
                 realised=dict(ledger.realised),
                 unrealised=self.unrealised(),
                 fees=dict(ledger.fees),
+                marks=marks,
+                trading=trading,
+                revaluation=revaluation,
+                capital=capital.amount,
+                drawdown=drawdown,
             )
         )
 

@@ -42,8 +42,11 @@ PERIOD_S = 0.25
 LINE_EVERY_S = 5.0
 ARBITRAGES_WANTED = 3
 MORE = """\
+# Participants of the simulated market take a leg now and then: the demo goes on.
 [breakers]
-one_sided_limit = 0     # participants of the simulated market take a leg now and then: the demo goes on
+one_sided_limit = 0
+[losses]
+streak = 0
 """
 
 

@@ -58,6 +58,8 @@ max_position_notional = 100000
 max_orders_per_s = 1000
 [breakers]
 one_sided_limit = 0
+[losses]
+streak = 0
 """
 
 

@@ -69,6 +69,30 @@ max_position_notional = 1000000000
 max_open_orders = 1000000
 max_arbitrages = 1000000
 max_orders_per_s = 1000000
+max_trade_pct = 100
+max_exposure_pct = 100
+reserve_pct = 0
+max_cancels_per_s = 1000000
+max_slippage_bps = 10000
+
+[breakers]
+one_sided_limit = 0
+technical_limit = 0
+max_loss_slippage_bps = 0
+min_fill_pct = 0
+max_move_bps = 0
+max_spread_bps = 0
+volatility_target_bps = 0
+max_volatility_bps = 0
+max_doubtful_pct = 0
+
+[losses]
+day_pct = 100
+week_pct = 100
+month_pct = 100
+drawdown_pct = 100
+revaluation_pct = 100
+streak = 0
 
 [execution]
 cool_off_ms = 0

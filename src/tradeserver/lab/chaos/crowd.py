@@ -14,6 +14,7 @@ import msgspec
 
 from tradeserver.core.breaker import BreakerLimits
 from tradeserver.core.execution import ExecutionPolicy
+from tradeserver.core.losses import LossLimits
 from tradeserver.core.risk import RiskLimits
 from tradeserver.lab.chaos.harness import Loop
 from tradeserver.lab.chaos.mishaps import Mishap, is_mishap
@@ -131,7 +132,10 @@ def setup() -> Setup:
         symbols=tuple(SYMBOLS),
         risk=RiskLimits(max_arbitrages=COUNT, max_open_orders=8 * COUNT, max_orders_per_s=1_000),
         execution=ExecutionPolicy(cool_off_ms=20),
-        breakers=BreakerLimits(one_sided_limit=0, crash_limit=0, max_exposure_quote_s=1e12),
+        breakers=BreakerLimits(
+            one_sided_limit=0, crash_limit=0, max_exposure_quote_s=1e12, technical_limit=0, min_fill_pct=0
+        ),
+        losses=LossLimits(streak=0),
     )
 
 

@@ -18,6 +18,7 @@ from tradeserver.core.events import Event, Operator, RunBegan
 from tradeserver.core.execution import ExecutionPolicy
 from tradeserver.core.ids import ClientIds
 from tradeserver.core.killswitch import KILL
+from tradeserver.core.losses import LossLimits
 from tradeserver.core.market import MarketLimits
 from tradeserver.core.records import Checkpoint, Record, StateChanged, TradingState
 from tradeserver.core.risk import RiskLimits
@@ -78,6 +79,7 @@ class Setup:
     risk: RiskLimits = field(default_factory=RiskLimits)
     execution: ExecutionPolicy = field(default_factory=ExecutionPolicy)
     breakers: BreakerLimits = field(default_factory=BreakerLimits)
+    losses: LossLimits = field(default_factory=LossLimits)
 
     @property
     def mode(self) -> str:
@@ -95,6 +97,7 @@ def make_engine(setup: Setup, start_s: int = START // SECOND) -> Engine:
         risk=setup.risk,
         execution=setup.execution,
         breakers=setup.breakers,
+        losses=setup.losses,
     )
 
 
