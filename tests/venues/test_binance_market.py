@@ -113,10 +113,20 @@ def test_a_silent_connection_is_given_up_once() -> None:
     assert talk.resets == [("market", "silent")]
 
 
-def test_an_announced_shutdown_is_obeyed_on_sight() -> None:
+def test_an_announced_shutdown_gets_a_successor_first_and_the_book_goes_on() -> None:
     talk = synced()
+    talk.channels.clear()
     assert talk.frame("market", {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}}) == []
-    assert talk.resets == [("market", "serverShutdown")]
+    talk.tick()
+    assert (talk.channels, talk.resets) == (["market.b"], [])
+    assert talk.opened("market.b") == [], "no book begins anew"
+    number = talk.frames[-1][1]["id"]
+    assert talk.frames[-1][0] == "market.b"
+    assert talk.frame("market.b", {"result": None, "id": number}) == []
+    assert names(talk.frame("market.b", depth(105, 106))) == ["BookDelta"]
+    assert talk.frame("market", depth(105, 106)) == [], "said twice, counted once"
+    assert talk.closed("market", "1001") == []
+    assert names(talk.frame("market.b", depth(107, 108))) == ["BookDelta"]
 
 
 def test_a_lost_connection_takes_every_book_with_it() -> None:

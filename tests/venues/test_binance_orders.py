@@ -345,11 +345,18 @@ def test_an_external_lock_has_only_a_difference_so_the_account_is_asked() -> Non
     assert [request.label for request in talk.requests] == ["GET /api/v3/account"]
 
 
-@pytest.mark.parametrize("kind", ["serverShutdown", "eventStreamTerminated"])
-def test_an_end_that_is_announced_is_obeyed(kind: str) -> None:
+def test_a_stream_that_has_ended_is_opened_anew() -> None:
     talk = Talk(HMAC).ready()
-    assert talk.frame("user", {"event": {"e": kind, "E": DONE}}) == []
+    assert talk.frame("user", {"event": {"e": "eventStreamTerminated", "E": DONE}}) == []
     assert [channel for channel, _ in talk.resets] == ["user"]
+
+
+def test_a_connection_that_will_end_gets_a_successor_first() -> None:
+    talk = Talk(HMAC).ready()
+    talk.channels.clear()
+    assert talk.frame("user", {"event": {"e": "serverShutdown", "E": DONE}}) == []
+    talk.tick()
+    assert (talk.channels, talk.resets) == (["user.b"], [])
 
 
 def test_an_event_that_nobody_knows_is_told_and_does_no_harm() -> None:

@@ -206,6 +206,7 @@ class SocketTransport:
         self._spawn = spawn
         self._http = HttpClient(settings.http, tls)
         self._keepers: dict[str, Keeper] = {}
+        self._keeping: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: Listener | None = None
 
@@ -217,11 +218,19 @@ class SocketTransport:
         """Start the channel's keeper."""
         assert self._listener is not None, "bind first"
         keeper = self._keepers[channel] = Keeper(channel, self._listener, self)
-        self._own(keeper.run(), f"{self._listener.venue}/{channel}")
+        self._keeping[channel] = self._own(keeper.run(), f"{self._listener.venue}/{channel}")
+
+    def let_go(self, channel: str) -> None:
+        """See `Transport.let_go`."""
+        keeper = self._keepers.pop(channel, None)
+        if keeper is not None:
+            keeper.hang_up("renewed")
+            self._keeping.pop(channel).cancel()
 
     def connect(self, connect: Connect) -> None:
         """See `Transport.connect`."""
-        self._keepers[connect.channel].on_connect(connect)
+        if keeper := self._keepers.get(connect.channel):
+            keeper.on_connect(connect)
 
     def send(self, channel: str, data: bytes) -> bool:
         """See `Transport.send`."""
@@ -262,10 +271,11 @@ class SocketTransport:
             self.trouble = f"{request.label}: {body.decode()}"
         self._listener.tell(HttpAnswer(request.id, status, headers, body))
 
-    def _own(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def _own(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = self._spawn(coroutine, name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
         """Hang up everywhere (each open channel reports `Closed`) and end every task."""

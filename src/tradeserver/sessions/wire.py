@@ -29,7 +29,18 @@ from tradeserver.sessions.base import (
     decode_input,
     encode_input,
 )
-from tradeserver.venues.base import Codec, Connect, HttpRequest, OpenChannel, Outgoing, Reset, WsMessage
+from tradeserver.venues.base import (
+    CloseChannel,
+    Codec,
+    Connect,
+    HttpRequest,
+    OpenChannel,
+    Outgoing,
+    Reset,
+    WireError,
+    WsMessage,
+    channel_of,
+)
 
 
 class Listener(Protocol):
@@ -55,6 +66,10 @@ class Transport(Protocol):
 
     def keep_open(self, channel: str) -> None:
         """From now on: `Opening` at once and, with back-off, after every loss."""
+        ...
+
+    def let_go(self, channel: str) -> None:
+        """Close it, and open it no more; `Closed` follows if it was opening or open."""
         ...
 
     def connect(self, connect: Connect) -> None:
@@ -91,6 +106,9 @@ class NullTransport:
     def keep_open(self, channel: str) -> None:
         """Not opened."""
 
+    def let_go(self, channel: str) -> None:
+        """Not closed."""
+
     def connect(self, connect: Connect) -> None:
         """Not connected."""
 
@@ -123,7 +141,11 @@ class ChannelSource:
 
     def decode(self, data: bytes, ts: int) -> Sequence[Event]:
         """One text frame."""
-        return self._receive(self._channel, data, ts)
+        try:
+            return self._receive(self._channel, data, ts)
+        except WireError as error:
+            error.channel = self._channel  # the very connection that is to be opened anew
+            raise
 
 
 class ControlSource:
@@ -151,7 +173,7 @@ class ControlSource:
                 return codec.closed(happened.channel, happened.reason, ts)
             case Ponged():
                 asked = happened.asked_ts
-                return (LinkCurrent(ts=ts, venue=codec.venue, channel=happened.channel, asked_ts=asked),)
+                return (LinkCurrent(ts=ts, venue=codec.venue, channel=channel_of(happened.channel), asked_ts=asked),)
             case Started():
                 return codec.start(ts)
 
@@ -165,6 +187,7 @@ class VenueSession:
         self._transport = transport
         self._control = ControlSource(codec, self.flush)
         self._channels: dict[str, ChannelSource] = {}
+        self._kept: set[str] = set()
         self._feeder: Feeder | None = None
         self.refusal = codec.usable
         self.tick = codec.tick
@@ -239,6 +262,9 @@ class VenueSession:
                 self._transport.request(out)
             case OpenChannel(channel=channel):
                 self._open(channel)
+            case CloseChannel(channel=channel):
+                self._kept.discard(channel)
+                self._transport.let_go(channel)
             case Connect():
                 self._transport.connect(out)
             case Reset(channel=channel, reason=reason):
@@ -246,11 +272,13 @@ class VenueSession:
 
     def _open(self, channel: str) -> None:
         assert self._feeder is not None, "bind first"
-        if channel in self._channels:
+        if channel in self._kept:
             return
-        source = ChannelSource(self.venue, channel, self._codec, self.flush)
-        self._channels[channel] = source
-        self._feeder.add(source)
+        self._kept.add(channel)
+        if channel not in self._channels:
+            source = ChannelSource(self.venue, channel, self._codec, self.flush)
+            self._channels[channel] = source
+            self._feeder.add(source)
         self._transport.keep_open(channel)
 
 

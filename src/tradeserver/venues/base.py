@@ -55,6 +55,12 @@ class OpenChannel(msgspec.Struct, frozen=True):
     channel: str
 
 
+class CloseChannel(msgspec.Struct, frozen=True):
+    """Close this connection for good; `closed` follows if it was opening or open."""
+
+    channel: str
+
+
 class Connect(msgspec.Struct, frozen=True):
     """Connect this channel's WebSocket to `url`. The session reports `opened` or `closed`."""
 
@@ -77,7 +83,12 @@ class Reset(msgspec.Struct, frozen=True):
     reason: str
 
 
-Outgoing = HttpRequest | OpenChannel | Connect | WsMessage | Reset
+Outgoing = HttpRequest | OpenChannel | CloseChannel | Connect | WsMessage | Reset
+
+
+def channel_of(link: str) -> str:
+    """The channel of a connection: while it is renewed a channel has two, "market" and "market.b"."""
+    return link.partition(".")[0]
 
 
 class WireError(Exception):
@@ -98,7 +109,8 @@ class Codec(Protocol):
     `HttpRequest` whose answer makes the codec append the `Connect` (KuCoin's token); the handshake done, `opened`, in
     which the codec appends log-on and subscriptions; `LinkUp` is emitted when all of them are confirmed; frames through
     `receive`; at the end `closed`, exactly once per `open` (also when the connect failed), which emits `LinkDown` if it
-    was up, and `BookInvalid` for every book that it fed.
+    was up, and `BookInvalid` for every book that it fed. While a channel is renewed it has two connections, each with
+    a name and such a life of its own (`venues/rotation.py`); events speak of the channel.
     """
 
     venue: str

@@ -28,7 +28,7 @@ def book_update_us(levels: int, messages: int = MESSAGES) -> tuple[float, int]:
     market.add(("binance", SYMBOL))
     codec = BinanceCodec(BinanceSettings(), [SYMBOL])
     streams = codec.market
-    streams.opened(0)
+    streams.opened("market", 0)
     bids, asks = snapshot()
     sync = streams.books["BTCUSDT"]
     receive, on_event = codec.receive, market.on_event

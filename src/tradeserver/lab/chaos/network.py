@@ -23,7 +23,7 @@ from tradeserver.simulator.exchange import Exchange
 from tradeserver.simulator.faults import SEND, Reach
 from tradeserver.simulator.front import Close, HttpIn, Ping
 from tradeserver.simulator.world import World
-from tradeserver.venues.base import NO_ANSWER, NOT_SENT, Connect, HttpRequest
+from tradeserver.venues.base import NO_ANSWER, NOT_SENT, Connect, HttpRequest, channel_of
 
 REMOTE: Final = "127.0.0.1"
 OPENING_NS: Final = 15 * SECOND  # from `Opening` to its `Connect`, as `sessions/sockets.py` has it
@@ -72,7 +72,7 @@ class Network:
         accepted = self.front.connect(line.conn, url.path or "/", url.query, headers, REMOTE, self._now())
         if accepted is not True:
             return False
-        if line.channel in line.wire.dead:
+        if channel_of(line.channel) in line.wire.dead:
             self.front.closed(line.conn, self._now())
             return False
         self.lines[line.conn] = line
@@ -212,6 +212,11 @@ class Wire:
         self._backoffs[channel] = Backoff(QUICK, self._time.dice.random)
         self._time.at(self._time.now, lambda: self._begin(channel))
 
+    def let_go(self, channel: str) -> None:
+        """See `Transport.let_go`."""
+        self._backoffs.pop(channel, None)
+        self.reset(channel, "renewed")
+
     def connect(self, connect: Connect) -> None:
         """See `Transport.connect`."""
         if self._opening.pop(connect.channel, 0):
@@ -258,7 +263,7 @@ class Wire:
     def ping(self, ts: int) -> None:
         """See `Transport.ping`."""
         for channel, line in self._lines.items():
-            reach = self.network.world.faults.reach(self.venue, channel, self._time.now)
+            reach = self.network.world.faults.reach(self.venue, channel_of(channel), self._time.now)
             if channel.startswith("market") and reach is not Reach.BLACKHOLE:
                 back = self._time.now + 2 * self._time.latency()
                 self._time.at(back, lambda line=line: self._ponged(line, ts))  # type: ignore[misc]
@@ -270,7 +275,7 @@ class Wire:
     # ---- the way there -----------------------------------------------------------------------------------------------
 
     def _begin(self, channel: str) -> None:
-        if self._listener is None:
+        if self._listener is None or channel not in self._backoffs:
             return
         if wait_s := self._connects.wait_s(self._time.now / SECOND):
             self._time.at(self._time.now + int(wait_s * SECOND) + MS, lambda: self._begin(channel))
@@ -287,7 +292,7 @@ class Wire:
     def _handshake(self, line: Line, connect: Connect) -> None:
         if self._lines.get(line.channel) is not line:
             return
-        reach = self.network.world.faults.reach(self.venue, line.channel, self._time.now)
+        reach = self.network.world.faults.reach(self.venue, channel_of(line.channel), self._time.now)
         if reach is Reach.BLACKHOLE:
             self._time.at(self._time.now + HANDSHAKE_NS, lambda: self._fail(line, "timed out"))
         elif reach is Reach.UNREACHABLE:
@@ -354,9 +359,9 @@ class Wire:
 
     def _lost(self, channel: str, reason: str, line: Line | None) -> None:
         self._tell(Closed(channel, reason))
-        if self._listener is None:
+        backoff = self._backoffs.get(channel)
+        if self._listener is None or backoff is None:
             return
-        backoff = self._backoffs[channel]
         if line is not None and line.opened and self._time.now - line.opened >= SETTLED_NS:
             backoff.reset()
         self._time.at(self._time.now + int(backoff.next_s() * SECOND), lambda: self._begin(channel))

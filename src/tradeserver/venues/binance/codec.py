@@ -6,7 +6,7 @@
 Order of a start: `start` asks for rules and time; with the rules known the market channel is opened; with rules and
 clock known, and a key, "user" and "orders" too. Without a key there is only "market".
 
-Each connection is renewed a little before the venue's 24 hours end, at a different time each.
+Each connection is renewed a little before the venue's 24 hours end, at a different time each (`venues/rotation.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tradeserver.core.commands import (
     SubmitOrder,
 )
 from tradeserver.core.events import Event
-from tradeserver.venues.base import Connect, Credentials, HttpRequest, OpenChannel, Outgoing, Reset, WsMessage
+from tradeserver.venues.base import Connect, Credentials, HttpRequest, OpenChannel, Outgoing, WsMessage
 from tradeserver.venues.binance.errors import REFRESH_RULES, SYNC_CLOCK
 from tradeserver.venues.binance.market import CHANNEL as MARKET
 from tradeserver.venues.binance.market import MarketStreams
@@ -42,10 +42,12 @@ from tradeserver.venues.binance.signing import signer
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.clock import ClockSampler
 from tradeserver.venues.errors import ErrorRow
+from tradeserver.venues.rotation import Rotation, both
 
 _MINUTE: Final = 60_000_000_000
-LIFETIME_NS: Final = {MARKET: 1_380 * _MINUTE, USER: 1_395 * _MINUTE, ORDERS: 1_410 * _MINUTE}
-"""How long a connection is used; the venue ends it after 24 h (1,440 minutes)."""
+STAGGERED_MIN: Final = {MARKET: 0, USER: 15, ORDERS: 30}
+"""No two connections are renewed at the same time."""
+_MARKET_LINKS: Final = frozenset(both(MARKET))
 
 _ORDER_WINDOWS: Final = ("orders", "orders_10s", "orders_1d")
 """In which an order counts; the first is throttled by -1015 and has no count."""
@@ -64,12 +66,15 @@ class BinanceCodec:
         self._names = {native_of(symbol): symbol for symbol in symbols}
         self._clock = ClockSampler(VENUE)
         key = signer(credentials) if credentials else None
+        self._rotation = Rotation(
+            {channel: (settings.renew_min + later) * _MINUTE for channel, later in STAGGERED_MIN.items()}, self.outgoing
+        )
         self._rest = Rest(settings, credentials, key, self.budget, self._clock)
         self._rest.on_error = self._on_error
         self._setup = Setup(
             settings, symbols, self._rest, self.budget, self._clock, self.outgoing, with_fees=key is not None
         )
-        self.market = MarketStreams(settings, symbols, self._rest, self.budget, self.outgoing)
+        self.market = MarketStreams(settings, symbols, self._rest, self.budget, self.outgoing, self._rotation)
         self._reads = Reads(settings, symbols, self._rest, self.outgoing, self._name)
         self._private: PrivateLinks | None = None
         if credentials is not None and key is not None:
@@ -80,12 +85,12 @@ class BinanceCodec:
                 self.budget,
                 self._clock,
                 self.outgoing,
+                self._rotation,
                 self._name,
                 self._on_error,
                 self._ask_account,
             )
         self._asked_for: list[str] = []  # channels that we asked the session to keep open
-        self._renew_at: dict[str, int] = {}
         self._now = 0  # the newest `ts` heard: at most a tick old
 
     # ---- life ----
@@ -97,22 +102,21 @@ class BinanceCodec:
 
     def open(self, channel: str, ts: int) -> HttpRequest | Connect:
         """Where to connect; Binance needs no token, the log-on happens inside."""
-        if channel == MARKET:
-            return self.market.connect()
+        if channel in _MARKET_LINKS:
+            return self.market.connect(channel)
         return self._links().connect(channel)
 
     def opened(self, channel: str, ts: int) -> Sequence[Event]:
         """The handshake is done."""
-        self._renew_at[channel] = ts + LIFETIME_NS[channel]
-        if channel == MARKET:
-            return self.market.opened(ts)
+        self._rotation.opened(channel, ts)
+        if channel in _MARKET_LINKS:
+            return self.market.opened(channel, ts)
         return self._links().opened(channel, ts)
 
     def closed(self, channel: str, reason: str, ts: int) -> Sequence[Event]:
         """The connection is gone."""
-        self._renew_at.pop(channel, None)
-        if channel == MARKET:
-            return self.market.closed(reason, ts)
+        if channel in _MARKET_LINKS:
+            return self.market.closed(channel, reason, ts)
         return self._links().closed(channel, reason, ts)
 
     def tick(self, ts: int) -> Sequence[Event]:
@@ -122,18 +126,15 @@ class BinanceCodec:
         self.market.tick(ts)
         if self._private is not None:
             self._private.tick(ts)
-        for channel, due in list(self._renew_at.items()):
-            if ts >= due:
-                del self._renew_at[channel]
-                self.outgoing.append(Reset(channel=channel, reason="renewed before the venue's 24 hours end"))
+        self._rotation.tick(ts)
         return ()
 
     # ---- in ----
 
     def receive(self, channel: str, data: bytes, ts: int) -> Sequence[Event]:
         """One text frame. Raises WireError."""
-        if channel == MARKET:
-            events = self.market.receive(data, ts)
+        if channel in _MARKET_LINKS:
+            events = self.market.receive(channel, data, ts)
             if self._clock.implausible(events, ts):
                 self._setup.check_clock()
             return events

@@ -26,6 +26,7 @@ from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.depth import SYNCED, DepthRule, DepthSync, State
 from tradeserver.venues.errors import UNREADABLE
 from tradeserver.venues.numbers import Measured
+from tradeserver.venues.rotation import Rotation, both
 from tradeserver.wire.binance import (
     BookTicker,
     Combined,
@@ -56,8 +57,60 @@ _ANSWER: Final = msgspec.json.Decoder(StreamAnswer)
 _NOTHING: Final[tuple[Event, ...]] = ()
 
 
+class Subscription:
+    """One connection's subscriptions: frames to send, acknowledgements that are missing."""
+
+    def __init__(self, link: str, outgoing: list[Outgoing]) -> None:
+        self.link = link
+        self.open = False
+        self.heard = 0
+        self._outgoing = outgoing
+        self._to_send: deque[bytes] = deque()
+        self._unacknowledged: dict[int, int] = {}  # frame id -> when sent
+        self._next_frame_id = 0
+        self._sent_at: deque[int] = deque(maxlen=FRAMES_PER_SECOND)
+
+    def begin(self, streams: Sequence[str | bool], ts: int) -> None:
+        """The handshake is done: subscribe to everything."""
+        self.open, self.heard = True, ts
+        self._to_send.clear()
+        self._unacknowledged.clear()
+        for start in range(0, len(streams), STREAMS_PER_FRAME):
+            self._next_frame_id += 1
+            request = StreamRequest(
+                method="SUBSCRIBE", params=list(streams[start : start + STREAMS_PER_FRAME]), id=self._next_frame_id
+            )
+            self._to_send.append(msgspec.json.encode(request))
+            self._unacknowledged[self._next_frame_id] = 0
+        self.send(ts)
+
+    def send(self, ts: int) -> None:
+        """As many frames as may go now."""
+        while self._to_send:
+            full = len(self._sent_at) == FRAMES_PER_SECOND
+            if full and ts - self._sent_at[0] < _SECOND:
+                return
+            self._sent_at.append(ts)
+            self._outgoing.append(WsMessage(channel=self.link, data=self._to_send.popleft()))
+            waiting = [frame_id for frame_id, sent in self._unacknowledged.items() if not sent]
+            self._unacknowledged[waiting[0]] = ts
+
+    def acknowledged(self, frame_id: int) -> bool:
+        """True: that was the last one."""
+        return self._unacknowledged.pop(frame_id, None) is not None and not self._unacknowledged and self.open
+
+    def overdue(self, ts: int) -> bool:
+        """Whether an acknowledgement is."""
+        return any(sent and ts - sent > ACK_NS for sent in self._unacknowledged.values())
+
+    def reset(self, reason: str) -> None:
+        """Nothing more is asked of this connection; `closed` follows."""
+        self.open = False
+        self._outgoing.append(Reset(channel=self.link, reason=reason))
+
+
 class MarketStreams:
-    """The market channel of the venue."""
+    """The market channel of the venue; books live as long as one of its connections does."""
 
     def __init__(
         self,
@@ -66,24 +119,21 @@ class MarketStreams:
         rest: Rest,
         budget: RateBudget,
         outgoing: list[Outgoing],
+        rotation: Rotation,
     ) -> None:
         self.weight = _WEIGHTS[settings.depth_limit]  # of one snapshot
         self._settings = settings
         self._rest = rest
         self._budget = budget
         self._outgoing = outgoing
+        self._rotation = rotation
+        self._links = {link: Subscription(link, outgoing) for link in both(CHANNEL)}
         self._books = {native_of(symbol): DepthSync(VENUE, symbol, RULE) for symbol in symbols}
         self._names = {native_of(symbol): symbol for symbol in symbols}
         self._listed = frozenset(self._books)
         self._requests: dict[str, int] = {}  # native -> the newest snapshot request; older answers are dropped
         self._requested = 0
-        self._to_send: deque[bytes] = deque()
-        self._unacknowledged: dict[int, int] = {}  # frame id -> when sent
-        self._next_frame_id = 0
-        self._sent_at: deque[int] = deque(maxlen=FRAMES_PER_SECOND)
-        self._open = False
-        self._up = False
-        self._heard = 0
+        self._said = CHANNEL  # the connection whose frame is read
         self._kinds: dict[bytes, Callable[[bytes, int], Sequence[Event]]] = {
             b"d": self._depth,  # "btcusdt@depth@100ms"
             b"b": self._best_quote,  # "btcusdt@bookTicker"
@@ -96,13 +146,12 @@ class MarketStreams:
         """The venue lists these symbols; only they are subscribed."""
         self._listed = frozenset(natives)
 
-    def connect(self) -> Connect:
+    def connect(self, link: str) -> Connect:
         """Where to connect."""
-        return Connect(channel=CHANNEL, url=f"{self._settings.stream_url.rstrip('/')}/stream", headers={})
+        return Connect(channel=link, url=f"{self._settings.stream_url.rstrip('/')}/stream", headers={})
 
-    def opened(self, ts: int) -> Sequence[Event]:
-        """The handshake is done: subscribe to everything, start every book."""
-        self._open, self._up, self._heard = True, False, ts
+    def opened(self, link: str, ts: int) -> Sequence[Event]:
+        """The handshake is done: subscribe to everything; start every book, unless the other connection feeds them."""
         kinds = ["depth@100ms"]
         if self._settings.book_ticker:
             kinds.append("bookTicker")
@@ -111,65 +160,45 @@ class MarketStreams:
         streams: list[str | bool] = [
             f"{native.lower()}@{kind}" for native in self._books if native in self._listed for kind in kinds
         ]
-        self._to_send.clear()
-        self._unacknowledged.clear()
-        for start in range(0, len(streams), STREAMS_PER_FRAME):
-            self._next_frame_id += 1
-            request = StreamRequest(
-                method="SUBSCRIBE", params=streams[start : start + STREAMS_PER_FRAME], id=self._next_frame_id
-            )
-            self._to_send.append(msgspec.json.encode(request))
-            self._unacknowledged[self._next_frame_id] = 0
-        self._send_frames(ts)
-        events: list[Event] = []
-        for book in self._books.values():
-            events += book.start(ts)
-        return events
+        self._links[link].begin(streams, ts)
+        return _NOTHING if self._rotation.is_up(CHANNEL) else self._start_books(ts)
 
-    def closed(self, reason: str, ts: int) -> Sequence[Event]:
-        """The connection is gone, or never was."""
+    def _start_books(self, ts: int) -> list[Event]:
+        return [event for book in self._books.values() for event in book.start(ts)]
+
+    def closed(self, link: str, reason: str, ts: int) -> Sequence[Event]:
+        """The connection is gone, or never was; the books with it, unless the other one feeds them."""
+        self._links[link].open = False
         events: list[Event] = []
-        if self._up:
+        if self._rotation.down(link):
             events.append(LinkDown(ts=ts, venue=VENUE, channel=CHANNEL, reason=reason))
-        self._open = self._up = False
-        self._requests.clear()
-        for book in self._books.values():
-            events += book.stop(ts, f"link down: {reason}")
+        if not self._rotation.is_up(CHANNEL):
+            self._requests.clear()
+            for book in self._books.values():
+                events += book.stop(ts, f"link down: {reason}")
         return events
 
     def tick(self, ts: int) -> None:
         """Overdue subscriptions and acknowledgements, silence, snapshots that are due."""
-        if not self._open:
-            return
-        self._send_frames(ts)
-        if ts - self._heard > self._settings.silence_ms * 1_000_000:
-            self._reset("silent", ts)
-        elif any(sent and ts - sent > ACK_NS for sent in self._unacknowledged.values()):
-            self._reset("subscription not acknowledged", ts)
-        else:
+        for link in self._links.values():
+            if not link.open:
+                continue
+            link.send(ts)
+            if ts - link.heard > self._settings.silence_ms * 1_000_000:
+                link.reset("silent")
+            elif link.overdue(ts):
+                link.reset("subscription not acknowledged")
+        if any(link.open for link in self._links.values()):
             for native, book in self._books.items():
                 if book.state is not State.SYNCED:
                     self._ask_snapshot(native, book, ts)
 
-    def _send_frames(self, ts: int) -> None:
-        while self._to_send:
-            full = len(self._sent_at) == FRAMES_PER_SECOND
-            if full and ts - self._sent_at[0] < _SECOND:
-                return
-            self._sent_at.append(ts)
-            self._outgoing.append(WsMessage(channel=CHANNEL, data=self._to_send.popleft()))
-            waiting = [frame_id for frame_id, sent in self._unacknowledged.items() if not sent]
-            self._unacknowledged[waiting[0]] = ts
-
-    def _reset(self, reason: str, ts: int) -> None:
-        self._open = False  # nothing more is asked of this connection; `closed` follows
-        self._outgoing.append(Reset(channel=CHANNEL, reason=reason))
-
     # ---- frames ----
 
-    def receive(self, data: bytes, ts: int) -> Sequence[Event]:
+    def receive(self, link: str, data: bytes, ts: int) -> Sequence[Event]:
         """One text frame: a stream's payload, an acknowledgement, or a word about the connection."""
-        self._heard = ts
+        self._links[link].heard = ts
+        self._said = link
         if data.startswith(b'{"stream":"'):
             at = data.find(b"@", 11, 43) + 1
             handler = self._kinds.get(data[at : at + 1]) if at else None
@@ -199,7 +228,7 @@ class MarketStreams:
         "A":"300"}}`: no time (web-socket-streams.md, "Individual Symbol Book Ticker Streams", 2026-07-21)."""
         ticker = _TICKER.decode(data).data
         symbol = self._names.get(ticker.symbol)
-        if symbol is None:
+        if symbol is None or self._said != self._rotation.speaks(CHANNEL):
             return _NOTHING
         return (
             BestQuote(
@@ -219,7 +248,7 @@ class MarketStreams:
         "q":"20","T":1700000000100,"m":false,"M":true}}`: the taker bought unless the buyer was the maker."""
         trade = _TRADE.decode(data).data
         symbol = self._names.get(trade.symbol)
-        if symbol is None:
+        if symbol is None or self._said != self._rotation.speaks(CHANNEL):
             return _NOTHING
         return (
             Trade(
@@ -237,22 +266,22 @@ class MarketStreams:
     def _other(self, data: bytes, ts: int) -> Sequence[Event]:
         """`{"result":null,"id":1}`, an error, or `{"stream":"!serverShutdown","data":{"e":"serverShutdown",...}}`."""
         if data.startswith((b'{"stream":"!serverShutdown"', b'{"e":"serverShutdown"')):
-            self._reset("serverShutdown", ts)
+            self._rotation.hurry(self._said, ts)
             return _NOTHING
         try:
             answer = _ANSWER.decode(data)
         except UNREADABLE as error:
             raise WireError(VENUE, CHANNEL, str(error), data) from error
         if answer.code is not UNSET or answer.error is not UNSET:
-            self._reset("subscription refused", ts)
+            self._links[self._said].reset("subscription refused")
             text = data[:200].decode(errors="replace")
             return (VenueFault(ts=ts, venue=VENUE, channel=CHANNEL, code="SUBSCRIBE_REFUSED", text=text),)
         if answer.result is UNSET or not isinstance(answer.id, int):
             raise WireError(VENUE, CHANNEL, "neither a stream's payload nor an answer", data)
-        if self._unacknowledged.pop(answer.id, None) is None or self._unacknowledged or self._up or not self._open:
+        if not self._links[self._said].acknowledged(answer.id) or not self._rotation.up(self._said):
             return _NOTHING
-        self._up = True
-        return (LinkUp(ts=ts, venue=VENUE, channel=CHANNEL),)
+        idle = any(book.state is State.IDLE for book in self._books.values())  # the connection before it died meanwhile
+        return (LinkUp(ts=ts, venue=VENUE, channel=CHANNEL), *(self._start_books(ts) if idle else ()))
 
     # ---- snapshots ----
 

@@ -32,6 +32,7 @@ from tradeserver.venues.binance.signing import Ed25519Signer, HmacSigner, sign_r
 from tradeserver.venues.budget import RateBudget
 from tradeserver.venues.clock import ClockSampler
 from tradeserver.venues.errors import AUTH_CODE, UNREADABLE, ErrorRow, Fault, order_outcome, worth_telling
+from tradeserver.venues.rotation import Rotation, both
 from tradeserver.wire.binance import (
     AccountPosition,
     BalanceUpdate,
@@ -86,8 +87,9 @@ Answered = Callable[[WsAnswer[Raw], int], Sequence[Event]]
 
 
 class Link(msgspec.Struct):
-    """One of the two connections."""
+    """One of the two connections, or the successor that is to replace it."""
 
+    name: str
     channel: str
     open: bool = False
     up: bool = False
@@ -106,6 +108,7 @@ class PrivateLinks:
         budget: RateBudget,
         clock: ClockSampler,
         outgoing: list[Outgoing],
+        rotation: Rotation,
         name: Naming,
         on_error: Callable[[ErrorRow], None],
         on_balances_moved: Callable[[int], None],
@@ -116,10 +119,11 @@ class PrivateLinks:
         self._budget = budget
         self._clock = clock
         self._outgoing = outgoing
+        self._rotation = rotation
         self._name = name
         self._on_error = on_error
         self._on_balances_moved = on_balances_moved  # absolute figures are wanted: the event had a difference only
-        self._links = {channel: Link(channel) for channel in (USER, ORDERS)}
+        self._links = {name: Link(name, channel) for channel in (USER, ORDERS) for name in both(channel)}
         self._asked: dict[int, tuple[str, Answered]] = {}
         self._next_id = 0
         # every signed placement begins with the same bytes: hash them once
@@ -131,40 +135,41 @@ class PrivateLinks:
         """Where to connect."""
         return Connect(channel=channel, url=self._settings.ws_api_url, headers={})
 
-    def opened(self, channel: str, ts: int) -> Sequence[Event]:
+    def opened(self, name: str, ts: int) -> Sequence[Event]:
         """The handshake is done: log on."""
-        link = self._links[channel]
+        link = self._links[name]
         link.open, link.up = True, False
         self._log_on(link, ts)
         return _NOTHING
 
     def _log_on(self, link: Link, ts: int) -> None:
         """Now, or as soon as the venue listens: every log-on that it refuses with 429 leads towards a ban."""
-        channel = link.channel
+        channel = link.name
         link.waiting = bool(self._budget.refusal("weight", LOGON_WEIGHT, ts, safety=True))
         if link.waiting:
             return
         link.opened_ts = ts
         if isinstance(self._signer, Ed25519Signer):
             self._ask(channel, "session.logon", self._signed({}, ts), self._logged_on(channel))
-        elif channel == USER:
+        elif link.channel == USER:
             self._ask(channel, "userDataStream.subscribe.signature", self._signed({}, ts), self._confirmed(channel))
         else:
             self._ask(channel, "time", {}, self._confirmed(channel))
 
-    def closed(self, channel: str, reason: str, ts: int) -> Sequence[Event]:
+    def closed(self, name: str, reason: str, ts: int) -> Sequence[Event]:
         """The connection is gone, or never was; nothing that was asked on it will be answered."""
-        link = self._links[channel]
-        was_up, link.open, link.up = link.up, False, False
-        self._asked = {number: asked for number, asked in self._asked.items() if asked[0] != channel}
-        if channel == ORDERS:
+        link = self._links[name]
+        link.open = link.up = False
+        self._asked = {number: asked for number, asked in self._asked.items() if asked[0] != name}
+        is_down = self._rotation.down(name)
+        if is_down and link.channel == ORDERS:
             self._budget.lost("orders_10s")
             self._budget.lost("orders_1d")
-        return (LinkDown(ts=ts, venue=VENUE, channel=channel, reason=reason),) if was_up else _NOTHING
+        return (LinkDown(ts=ts, venue=VENUE, channel=link.channel, reason=reason),) if is_down else _NOTHING
 
     def up(self, channel: str) -> bool:
         """Whether the channel is logged on and confirmed."""
-        return self._links[channel].up
+        return self._rotation.is_up(channel)
 
     def tick(self, ts: int) -> None:
         """Log-ons that nobody confirms."""
@@ -178,14 +183,14 @@ class PrivateLinks:
 
     def _reset(self, link: Link, reason: str) -> None:
         link.open = False  # once is enough; `closed` follows
-        self._outgoing.append(Reset(channel=link.channel, reason=reason))
+        self._outgoing.append(Reset(channel=link.name, reason=reason))
 
     def _logged_on(self, channel: str) -> Answered:
         def answered(answer: WsAnswer[Raw], ts: int) -> Sequence[Event]:
             """`{"id":1,"status":200,"result":{"apiKey":"...","authorizedSince":1700000000000,...}}`."""
             if answer.error is not UNSET:
                 return self._refused(channel, answer.status, answer.error, ts)
-            if channel == USER:
+            if self._links[channel].channel == USER:
                 self._ask(channel, "userDataStream.subscribe", {}, self._confirmed(channel))
                 return _NOTHING
             return self._link_up(channel, ts)
@@ -206,7 +211,8 @@ class PrivateLinks:
         if link.up or not link.open:
             return _NOTHING
         link.up = True
-        return (LinkUp(ts=ts, venue=VENUE, channel=channel),)
+        was_down = self._rotation.up(channel)
+        return (LinkUp(ts=ts, venue=VENUE, channel=link.channel),) if was_down else _NOTHING
 
     def _refused(self, channel: str, status: int, error: ErrorBody, ts: int) -> Sequence[Event]:
         """A log-on: a key that is not accepted, or not now (then it waits; the budget knows until when)."""
@@ -242,7 +248,7 @@ class PrivateLinks:
             f'"newClientOrderId":"{client_id}","newOrderRespType":"FULL","recvWindow":{window},'
             f'"timestamp":{ms}{signed}}}}}'
         )
-        return WsMessage(channel=ORDERS, data=text.encode())
+        return WsMessage(channel=self._rotation.speaks(ORDERS), data=text.encode())
 
     def cancel(self, command: CancelOrder, ts: int) -> WsMessage:
         """`order.cancel` by our client id, or by the venue's where that alone is known."""
@@ -259,7 +265,7 @@ class PrivateLinks:
                 return (CancelRejected(ts=answered_ts, venue=VENUE, client_id=command.client_id, code=code, text=text),)
             return canceled(_result(answer), answered_ts)
 
-        return self._encode(ORDERS, "order.cancel", self._authorised(params, ts), answered)
+        return self._encode(self._rotation.speaks(ORDERS), "order.cancel", self._authorised(params, ts), answered)
 
     def cancel_all(self, command: CancelAll, ts: int) -> WsMessage:
         """`openOrders.cancelAll` of one symbol; "nothing was open" (-2011) is as good as done."""
@@ -271,7 +277,7 @@ class PrivateLinks:
             return canceled(_result(answer), answered_ts)
 
         params = self._authorised({"symbol": native_of(command.symbol)}, ts)
-        return self._encode(ORDERS, "openOrders.cancelAll", params, answered)
+        return self._encode(self._rotation.speaks(ORDERS), "openOrders.cancelAll", params, answered)
 
     def _authorised(self, params: dict[str, str | int], ts: int) -> dict[str, str | int]:
         """What a request needs beside its own parameters: only a stamp on a logged-on connection."""
@@ -382,8 +388,11 @@ class PrivateLinks:
         if isinstance(event, ExecutionReport):
             return reports.execution_report(event, self._name, ts)
         if isinstance(event, AccountPosition):
-            return reports.account_position(event, ts)
-        if isinstance(event, (EventStreamTerminated, ServerShutdown)):
+            # absolute figures: of two connections one alone may say what is newest
+            return reports.account_position(event, ts) if channel == self._rotation.speaks(USER) else _NOTHING
+        if isinstance(event, ServerShutdown):
+            self._rotation.hurry(channel, ts)
+        elif isinstance(event, EventStreamTerminated):
             self._reset(self._links[channel], type(event).__name__)
         elif isinstance(event, ExternalLockUpdate):
             self._on_balances_moved(ts)

@@ -37,6 +37,10 @@ class BinanceSettings:
     processing_ms: Annotated[int, Interval(ge=1_000, le=600_000)] = 10_000
     """How long after its receive window an order may still be processed: the venue's own time-out (error -1007)."""
 
+    renew_min: Annotated[int, Interval(ge=1, le=1_400)] = 1_380
+    """How long a connection is used before its successor is made; the venue ends it after 24 h (1,440 minutes). The
+    second and third connection follow a quarter and half an hour later."""
+
     clock_refresh_s: Annotated[int, Ge(10)] = 240
     rules_refresh_s: Annotated[int, Ge(60)] = 3_600
 

@@ -14,7 +14,11 @@ CARD: Final = (
     CardRow("gap", "done", "venues/depth.py"),
     CardRow("quotes", "done", "market.py: level1 with a stamp and no sequence, ticker with the book's sequence"),
     CardRow("ping", "done", "link.py: a JSON ping each pingInterval, an overdue pong or a silent market is a reset"),
-    CardRow("lifetime", "done", "codec.py: renewed after 22 to 23 hours, each channel at its own time, fresh tokens"),
+    CardRow(
+        "lifetime",
+        "done",
+        "rotation.py: a successor is up before the old one goes, after 22 to 23 hours (renew_min), one at a time",
+    ),
     CardRow("shutdown", "exempt: KuCoin announces none", "error frames reset the channel on sight"),
     CardRow(
         "connect-limits", "done", "market.py: 100 topics a frame, 300 a session; link.py: one ping a second at most"

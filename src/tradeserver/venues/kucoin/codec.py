@@ -34,7 +34,7 @@ from tradeserver.core.commands import (
     SubmitOrder,
 )
 from tradeserver.core.events import Event
-from tradeserver.venues.base import Connect, Credentials, HttpRequest, Outgoing, Reset, WsMessage
+from tradeserver.venues.base import Connect, Credentials, HttpRequest, Outgoing, WsMessage
 from tradeserver.venues.kucoin import market, orders, user
 from tradeserver.venues.kucoin import rest as kucoin
 from tradeserver.venues.kucoin.known import KnownOrders
@@ -44,14 +44,15 @@ from tradeserver.venues.kucoin.rest import VENUE, Endpoint, Failure, Rest
 from tradeserver.venues.kucoin.rules import Names
 from tradeserver.venues.kucoin.settings import KucoinSettings
 from tradeserver.venues.kucoin.upkeep import Upkeep
+from tradeserver.venues.rotation import Rotation, both
 from tradeserver.wire import kucoin as wire
 
 STALL_NS: Final = 50 * MS
 """Ticks farther apart than this: the loop stood still, and every connection is asked whether it is current."""
 
 _MINUTE: Final = 60_000 * MS
-LIFETIME_NS: Final = {market.CHANNEL: 1_335 * _MINUTE, user.CHANNEL: 1_350 * _MINUTE, orders.CHANNEL: 1_365 * _MINUTE}
-"""How long a connection is used; tokens and connections end after 24 h (1,440 minutes)."""
+STAGGERED_MIN: Final = {market.CHANNEL: 0, user.CHANNEL: 15, orders.CHANNEL: 30}
+"""No two connections are renewed at the same time."""
 
 _BULLET: Final = msgspec.json.Decoder(wire.Bullet)
 _COSTS: Final[dict[type[Command], Endpoint]] = {
@@ -77,18 +78,22 @@ class KucoinCodec:
         self.outgoing: list[Outgoing] = self._rest.outgoing
         self._names = Names(symbols)
         known = KnownOrders()
-        market_link = BulletLink(market.CHANNEL, False, (), settings.answer_ms, self.outgoing)
-        user_link = BulletLink(user.CHANNEL, True, user.TOPICS, settings.answer_ms, self.outgoing)
-        self.market = market.MarketFeed(self._rest, market_link)
+        rotation = self._rotation = Rotation(
+            {channel: (settings.renew_min + later) * _MINUTE for channel, later in STAGGERED_MIN.items()}, self.outgoing
+        )
+        answer_ms, out = settings.answer_ms, self.outgoing
+        market_links = {n: BulletLink(n, False, (), answer_ms, out, rotation) for n in both(market.CHANNEL)}
+        user_links = {n: BulletLink(n, True, user.TOPICS, answer_ms, out, rotation) for n in both(user.CHANNEL)}
+        self._links = market_links | user_links
+        self.market = market.MarketFeed(self._rest, market_links, rotation)
         self.market.use(self._names.natives)
-        self._user = user.UserFeed(user_link, self._names, known)
-        self._orders = orders.OrderEntry(self._rest, self._names, known)
+        self._user = user.UserFeed(user_links, rotation, self._names, known)
+        self._orders = orders.OrderEntry(self._rest, rotation, self._names, known)
         self._queries = Queries(self._rest, self._names, known)
         self._private = credentials is not None
         channels = [market.CHANNEL, user.CHANNEL, orders.CHANNEL] if self._private else [market.CHANNEL]
         self._upkeep = Upkeep(self._rest, self._names, channels)
         self._started = False
-        self._renew_at: dict[str, int] = {}
         self._now = 0  # our stamp of the last call
         self._ticked = 0  # and of the last tick
         if len(market.kinds_of(settings)) * len(symbols) > market.TOPICS_PER_SESSION:
@@ -109,48 +114,47 @@ class KucoinCodec:
     def open(self, channel: str, ts: int) -> HttpRequest | Connect:
         """A fresh token, whose answer leads to the `Connect`, or a freshly signed URL."""
         self._now = ts
-        if channel == orders.CHANNEL:
-            return self._orders.open(ts)
-        if channel == market.CHANNEL:
+        if channel in self._orders.links:
+            return self._orders.open(channel, ts)
+        if channel in self.market.links:
             self.market.use(self._names.natives)
-        link = self._link(channel)
+        link = self._links[channel]
         link.asked(ts)
-        endpoint = kucoin.BULLET_PUBLIC if channel == market.CHANNEL else kucoin.BULLET_PRIVATE
+        endpoint = kucoin.BULLET_PUBLIC if channel in self.market.links else kucoin.BULLET_PRIVATE
         return self._rest.ask(endpoint, ts, _BULLET, partial(_token, link), partial(_no_token, link))
 
     def opened(self, channel: str, ts: int) -> Sequence[Event]:
         """The handshake is done. The server speaks first on all three channels."""
         self._now = ts
-        self._renew_at[channel] = ts + LIFETIME_NS[channel]
-        if channel == market.CHANNEL:
-            return self.market.opened(ts)
-        if channel == orders.CHANNEL:
-            self._orders.opened(ts)
+        self._rotation.opened(channel, ts)
+        if channel in self.market.links:
+            return self.market.opened(channel, ts)
+        if channel in self._orders.links:
+            self._orders.opened(channel, ts)
         else:
-            self._link(channel).opened(ts)
+            self._links[channel].opened(ts)
         return ()
 
     def closed(self, channel: str, reason: str, ts: int) -> Sequence[Event]:
         """The connection is gone, or never came."""
         self._now = ts
-        self._renew_at.pop(channel, None)
-        if channel == market.CHANNEL:
-            return self.market.closed(reason, ts)
-        if channel == orders.CHANNEL:
-            return self._orders.closed(reason, ts)
-        return self._link(channel).closed(reason, ts)
+        if channel in self.market.links:
+            return self.market.closed(channel, reason, ts)
+        if channel in self._orders.links:
+            return self._orders.closed(channel, reason, ts)
+        return self._links[channel].closed(reason, ts)
 
     def receive(self, channel: str, data: bytes, ts: int) -> Sequence[Event]:
         """One text frame. Raises WireError."""
         self._now = ts
-        if channel == market.CHANNEL:
-            events = self.market.receive(data, ts)
+        if channel in self.market.links:
+            events = self.market.receive(channel, data, ts)
             if self._rest.clock.implausible(events, ts):
                 self._upkeep.check_clock(ts)
             return events
-        if channel == orders.CHANNEL:
-            return self._orders.receive(data, ts)
-        return self._user.receive(data, ts)
+        if channel in self._orders.links:
+            return self._orders.receive(channel, data, ts)
+        return self._user.receive(channel, data, ts)
 
     def receive_http(
         self, request_id: int, status: int, headers: Mapping[str, str], body: bytes, ts: int
@@ -167,12 +171,10 @@ class KucoinCodec:
             self._upkeep.tick(ts)
         events = self.market.tick(ts, stalled)
         if self._private:
-            events += self._user.link.tick(ts, stalled)
+            for link in self._user.links.values():
+                events += link.tick(ts, stalled)
             events += self._orders.tick(ts, stalled)
-        for channel, due in list(self._renew_at.items()):
-            if ts >= due:
-                del self._renew_at[channel]
-                self.outgoing.append(Reset(channel, "renewed before the venue's 24 hours end"))
+        self._rotation.tick(ts)
         return events
 
     # ---- commands ----
@@ -189,7 +191,7 @@ class KucoinCodec:
             return "no key"
         if not self._rest.clock.known:
             return "venue clock unknown"
-        by_socket = self._orders.state is orders.State.UP
+        by_socket = self._rotation.is_up(orders.CHANNEL)
         if isinstance(command, SubmitOrder):
             if command.symbol not in self._upkeep.rows:
                 return "symbol's rules unknown"
@@ -206,7 +208,7 @@ class KucoinCodec:
             return "orders link down"
         if self._rest.clock.doubted:
             return "venue clock in doubt"
-        if not self._user.link.up:
+        if not self._rotation.is_up(user.CHANNEL):
             return "user link down"
         return self._rest.refusal(kucoin.ORDER_PLACE, self._now)
 
@@ -239,9 +241,6 @@ class KucoinCodec:
             case ArmDeadMan():
                 return self._queries.arm(command, ts)
         return None
-
-    def _link(self, channel: str) -> BulletLink:
-        return self.market.link if channel == market.CHANNEL else self._user.link
 
 
 def _token(link: BulletLink, bullet: wire.Bullet, asked: int, ts: int) -> Sequence[Event]:

@@ -24,8 +24,9 @@ from typing import Final
 import msgspec
 
 from tradeserver.core.events import Event, LinkCurrent, LinkDown, LinkUp, VenueFault
-from tradeserver.venues.base import Connect, Outgoing, Reset, WsMessage
+from tradeserver.venues.base import Connect, Outgoing, Reset, WsMessage, channel_of
 from tradeserver.venues.kucoin.rest import VENUE
+from tradeserver.venues.rotation import Rotation
 from tradeserver.wire import kucoin as wire
 
 MS: Final = 1_000_000
@@ -94,10 +95,21 @@ class State(enum.Enum):
 
 
 class BulletLink:
-    """One channel on the bullet WebSocket: token, welcome, subscriptions, pings. `private` as the topics are."""
+    """One bullet WebSocket: token, welcome, subscriptions, pings. `private` as the topics are; `name` is the
+    connection's, of which a channel has two while it is renewed."""
 
-    def __init__(self, channel: str, private: bool, topics: Sequence[str], answer_ms: int, out: list[Outgoing]) -> None:
-        self.channel = channel
+    def __init__(
+        self,
+        name: str,
+        private: bool,
+        topics: Sequence[str],
+        answer_ms: int,
+        out: list[Outgoing],
+        rotation: Rotation,
+    ) -> None:
+        self.name = name
+        self.channel = channel_of(name)
+        self._rotation = rotation
         self.state = State.CLOSED
         self.topics = topics
         self.heard = 0  # our stamp of the last push
@@ -127,8 +139,8 @@ class BulletLink:
         self._connects += 1
         endpoint = self._server.endpoint
         joint = "&" if "?" in endpoint else "?"
-        url = f"{endpoint}{joint}token={bullet.token}&connectId={self.channel}-{self._connects}"
-        self._out.append(Connect(self.channel, url, {}))
+        url = f"{endpoint}{joint}token={bullet.token}&connectId={self.name}-{self._connects}"
+        self._out.append(Connect(self.name, url, {}))
         self.state = State.GREETED
         return ()
 
@@ -147,12 +159,12 @@ class BulletLink:
 
     def closed(self, reason: str, ts: int) -> Sequence[Event]:
         """The socket is gone, or never came."""
-        was_up = self.state is State.UP
         self.state = State.CLOSED
         self._deadline = 0
         self._waiting.clear()
         self._heartbeat.stop()
-        return (LinkDown(ts=ts, venue=VENUE, channel=self.channel, reason=reason),) if was_up else ()
+        is_down = self._rotation.down(self.name)
+        return (LinkDown(ts=ts, venue=VENUE, channel=self.channel, reason=reason),) if is_down else ()
 
     def control(self, frame: wire.Frame, ts: int) -> Sequence[Event]:
         """A frame that is no push: `welcome`, `ack`, `pong`, `error`."""
@@ -162,7 +174,7 @@ class BulletLink:
             return self._acknowledged(str(frame.id), ts)
         elif frame.type == "pong":
             asked = self._heartbeat.pong(frame.id)
-            if asked:
+            if asked and self._rotation.speaks(self.channel) == self.name:
                 return (LinkCurrent(ts=ts, venue=VENUE, channel=self.channel, asked_ts=asked),)
         elif frame.type == "error":
             text = bytes(frame.data).decode(errors="replace") if isinstance(frame.data, msgspec.Raw) else ""
@@ -193,7 +205,7 @@ class BulletLink:
         if self._failed:
             return ()
         self._failed = True
-        self._out.append(Reset(self.channel, f"{code} {text}".strip()))
+        self._out.append(Reset(self.name, f"{code} {text}".strip()))
         return (VenueFault(ts=ts, venue=VENUE, channel=self.channel, code=code, text=text),)
 
     def _join(self, ts: int) -> None:
@@ -219,7 +231,8 @@ class BulletLink:
             return ()
         self.state = State.UP
         self._deadline = 0
-        return (LinkUp(ts=ts, venue=VENUE, channel=self.channel),)
+        was_down = self._rotation.up(self.name)
+        return (LinkUp(ts=ts, venue=VENUE, channel=self.channel),) if was_down else ()
 
     def _send(self, frame: wire.Subscribe) -> None:
-        self._out.append(WsMessage(self.channel, msgspec.json.encode(frame)))
+        self._out.append(WsMessage(self.name, msgspec.json.encode(frame)))

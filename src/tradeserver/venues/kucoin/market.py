@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from tradeserver.core.events import BestQuote, Event, Trade
+from tradeserver.core.events import BestQuote, Event, LinkUp, Trade
 from tradeserver.core.types import Level, Side
 from tradeserver.venues.base import HttpRequest, WireError
 from tradeserver.venues.depth import SYNCED, DepthRule, DepthSync, State
@@ -31,6 +31,7 @@ from tradeserver.venues.kucoin.link import MS, BulletLink
 from tradeserver.venues.kucoin.rest import VENUE, Failure, Rest
 from tradeserver.venues.kucoin.settings import KucoinSettings
 from tradeserver.venues.numbers import Measured
+from tradeserver.venues.rotation import Rotation
 from tradeserver.wire import kucoin as wire
 
 CHANNEL: Final = "market"
@@ -101,9 +102,11 @@ class _Rows:
 class MarketFeed:
     """All symbols' public data. `natives` are (our symbol -> the venue's)."""
 
-    def __init__(self, rest: Rest, link: BulletLink) -> None:
-        self.link = link
+    def __init__(self, rest: Rest, links: Mapping[str, BulletLink], rotation: Rotation) -> None:
+        self.links = links
         self._rest = rest
+        self._rotation = rotation
+        self._said = CHANNEL  # the connection whose frame is read
         self._syncs: dict[str, DepthSync] = {}  # by the venue's symbol
         self._rows: dict[str, _Rows] = {}
         self._endpoint = kucoin.BOOK_PART if rest.signer is None else kucoin.BOOK_FULL
@@ -124,35 +127,42 @@ class MarketFeed:
             f"{kind}:{native}": native for kind in ("/spotMarket/level1", "/market/ticker") for native in syncs
         }
         names = list(syncs)
-        self.link.topics = [
+        topics = [
             f"{kind}:{','.join(names[at : at + TOPICS_PER_SUBSCRIBE])}"
             for kind in kinds_of(self._rest.settings)
             for at in range(0, len(names), TOPICS_PER_SUBSCRIBE)
         ]
+        for link in self.links.values():
+            link.topics = topics
 
     # ---- life of the channel ----
 
-    def opened(self, ts: int) -> list[Event]:
-        """Every book begins anew."""
-        self.link.opened(ts)
+    def opened(self, name: str, ts: int) -> list[Event]:
+        """Every book begins anew, unless the other connection feeds it."""
+        self.links[name].opened(ts)
+        return [] if self._rotation.is_up(CHANNEL) else self._start(ts)
+
+    def _start(self, ts: int) -> list[Event]:
         return [event for sync in self._syncs.values() for event in sync.start(ts)]
 
-    def closed(self, reason: str, ts: int) -> list[Event]:
-        """No book is known any more."""
-        self._wanted.clear()
-        events: list[Event] = [*self.link.closed(reason, ts)]
-        for sync in self._syncs.values():
-            events += sync.stop(ts, reason)
+    def closed(self, name: str, reason: str, ts: int) -> list[Event]:
+        """No book is known any more, unless the other connection feeds it."""
+        events: list[Event] = [*self.links[name].closed(reason, ts)]
+        if not self._rotation.is_up(CHANNEL):
+            self._wanted.clear()
+            for sync in self._syncs.values():
+                events += sync.stop(ts, reason)
         return events
 
     def tick(self, ts: int, stalled: bool) -> list[Event]:
         """Snapshots that are due, and a stream that went silent."""
-        events = [*self.link.tick(ts, stalled)]
+        events = [event for link in self.links.values() for event in link.tick(ts, stalled)]
         for native, sync in self._syncs.items():
             if sync.due(ts):
                 self._request(native, sync, ts)
-        if self.link.silent(ts, self._rest.settings.silence_ms * MS):
-            events += self.link.fail(ts, "SILENT", f"no push for {self._rest.settings.silence_ms} ms")
+        for link in self.links.values():
+            if link.silent(ts, self._rest.settings.silence_ms * MS):
+                events += link.fail(ts, "SILENT", f"no push for {self._rest.settings.silence_ms} ms")
         return events
 
     def resync(self, symbol: str, ts: int, reason: str) -> HttpRequest | None:
@@ -176,15 +186,18 @@ class MarketFeed:
 
     # ---- frames ----
 
-    def receive(self, data: bytes, ts: int) -> Sequence[Event]:
+    def receive(self, name: str, data: bytes, ts: int) -> Sequence[Event]:
         """One frame. Raises WireError."""
+        self._said = name
         try:
             push = _PUSH.decode(data)
         except UNREADABLE as error:
             return self._other(data, ts, str(error))
-        self.link.heard = ts
+        self.links[name].heard = ts
         if type(push) is wire.Level2Push:
             return self._level2(push.data, ts)
+        if name != self._rotation.speaks(CHANNEL):
+            return ()  # the other connection says it as well
         if type(push) is wire.MatchPush:
             return self._match(push.data, ts)
         native = self._by_topic.get(push.topic)
@@ -202,6 +215,9 @@ class MarketFeed:
         """
         sync = self._syncs.get(update.symbol)
         if sync is None:
+            return ()
+        if update.sequence_end <= sync.update_id and self._rotation.overlaps(CHANNEL):
+            sync.ignored += 1  # the other connection has said it
             return ()
         changes = update.changes
         events = sync.delta(
@@ -295,7 +311,11 @@ class MarketFeed:
         if frame.topic is not UNSET and frame.topic.startswith("/contract"):
             raise WireError(VENUE, CHANNEL, "a frame of the futures dialect", data)
         if frame.type != "message":
-            return self.link.control(frame, ts)
+            events = self.links[self._said].control(frame, ts)
+            idle = any(sync.state is State.IDLE for sync in self._syncs.values())
+            if idle and any(type(each) is LinkUp for each in events):
+                events = (*events, *self._start(ts))  # the connection before it died meanwhile
+            return events
         if frame.subject in _READ:
             raise WireError(VENUE, CHANNEL, reason, data)
         return ()

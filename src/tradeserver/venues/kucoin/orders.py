@@ -49,6 +49,7 @@ from tradeserver.venues.kucoin.known import KnownOrders
 from tradeserver.venues.kucoin.link import MS, Heartbeat
 from tradeserver.venues.kucoin.rest import PAUSE_NS, VENUE, Failure, Rest
 from tradeserver.venues.kucoin.rules import Names
+from tradeserver.venues.rotation import Rotation, both
 from tradeserver.wire import kucoin as wire
 
 CHANNEL: Final = "orders"
@@ -84,27 +85,24 @@ class State(enum.Enum):
     UP = "up"
 
 
-class OrderEntry:
-    """Places and cancels; see the module's text."""
+class EntryLink:
+    """One order-entry connection: its log-on and its pings."""
 
-    def __init__(self, rest: Rest, names: Names, known: KnownOrders) -> None:
+    def __init__(self, name: str, rest: Rest, rotation: Rotation) -> None:
+        self.name = name
         self.state = State.CLOSED
+        self.heartbeat = Heartbeat()
         self._rest = rest
-        self._names = names
-        self._known = known
-        self._heartbeat = Heartbeat()
+        self._rotation = rotation
         self._deadline = 0  # the next step of the log-on must come by then, 0: none is awaited
         self._failed = False
-        self._symbols: dict[str, str] = {}  # of orders sent here and not yet answered, by client id
-
-    # ---- life of the channel ----
 
     def open(self, ts: int) -> Connect:
         """A freshly signed URL."""
         assert self._rest.signer is not None, "order entry without credentials"
         self._failed = False
         url = self._rest.signer.order_entry_url(self._rest.settings.order_entry_url, self._rest.venue_ms(ts))
-        return Connect(CHANNEL, url, {})
+        return Connect(self.name, url, {})
 
     def opened(self, ts: int) -> None:
         """The socket stands; the server speaks first."""
@@ -112,29 +110,93 @@ class OrderEntry:
         self._deadline = ts + self._rest.settings.answer_ms * MS
 
     def closed(self, reason: str, ts: int) -> Sequence[Event]:
-        """Gone. Orders without an answer are UNKNOWN from here."""
-        was_up = self.state is State.UP
+        """Gone."""
         self.state = State.CLOSED
         self._deadline = 0
-        self._heartbeat.stop()
-        self._symbols.clear()
-        return (LinkDown(ts=ts, venue=VENUE, channel=CHANNEL, reason=reason),) if was_up else ()
+        self.heartbeat.stop()
+        is_down = self._rotation.down(self.name)
+        return (LinkDown(ts=ts, venue=VENUE, channel=CHANNEL, reason=reason),) if is_down else ()
 
     def tick(self, ts: int, stalled: bool) -> Sequence[Event]:
         """Ping when it is time; give up on what is overdue."""
-        heartbeat = self._heartbeat
+        heartbeat = self.heartbeat
         if self._failed:
             return ()
         if self._deadline and ts > self._deadline:
-            return self._fail(ts, "OVERDUE", f"log-on stands at {self.state.value}")
+            return self.fail(ts, "OVERDUE", f"log-on stands at {self.state.value}")
         if heartbeat.overdue(ts):
-            return self._fail(ts, "PONG_OVERDUE", "ping not answered")
+            return self.fail(ts, "PONG_OVERDUE", "ping not answered")
         if stalled:
             heartbeat.hurry(ts)
         if heartbeat.due(ts):
             text = f'{{"id":"{heartbeat.ping(ts)}","op":"ping","timestamp":{self._rest.venue_ms(ts)}}}'
-            self._rest.outgoing.append(WsMessage(CHANNEL, text.encode()))
+            self._rest.outgoing.append(WsMessage(self.name, text.encode()))
         return ()
+
+    def log_on(self, greeting: _Greeting, data: bytes, ts: int) -> Sequence[Event]:
+        """`{"sessionId":"5f2c","timestamp":1742000000123}`, answered in plain text; then
+        `{"sessionId":"5f2c","data":"welcome","pingInterval":18000,"pingTimeout":10000}`; refused:
+        `{"code":"400011","msg":"Session verification failed.","inTime":1742000000123,"outTime":1742000000124}`
+        """
+        if greeting.code:
+            row = TABLE.lookup(greeting.code, greeting.msg)
+            if greeting.code == CLOCK:
+                self._rest.doubt_clock()
+            return self.fail(ts, "AUTH" if row.read is Fault.AUTH else greeting.code, f"{greeting.code} {greeting.msg}")
+        if greeting.data == "welcome":
+            self.state = State.UP
+            self._deadline = 0
+            self.heartbeat.start(ts, greeting.ping_interval, greeting.ping_timeout)
+            was_down = self._rotation.up(self.name)
+            return (LinkUp(ts=ts, venue=VENUE, channel=CHANNEL),) if was_down else ()
+        if self.state is State.GREETED and greeting.session_id:
+            assert self._rest.signer is not None
+            self.state = State.SIGNED
+            answer = self._rest.signer.sign(data.decode())
+            self._rest.outgoing.append(WsMessage(self.name, answer.encode()))
+            return ()
+        raise WireError(VENUE, CHANNEL, f"unexpected while {self.state.value}", data)
+
+    def fail(self, ts: int, code: str, text: str) -> Sequence[Event]:
+        """The venue's fault: have the connection opened anew."""
+        if self._failed:
+            return ()
+        self._failed = True
+        self._rest.outgoing.append(Reset(self.name, f"{code} {text}".strip()))
+        return (VenueFault(ts=ts, venue=VENUE, channel=CHANNEL, code=code, text=text),)
+
+
+class OrderEntry:
+    """Places and cancels; see the module's text."""
+
+    def __init__(self, rest: Rest, rotation: Rotation, names: Names, known: KnownOrders) -> None:
+        self.links = {name: EntryLink(name, rest, rotation) for name in both(CHANNEL)}
+        self._rest = rest
+        self._rotation = rotation
+        self._names = names
+        self._known = known
+        self._symbols: dict[str, str] = {}  # of orders sent here and not yet answered, by client id
+
+    # ---- life of the channel ----
+
+    def open(self, name: str, ts: int) -> Connect:
+        """A freshly signed URL."""
+        return self.links[name].open(ts)
+
+    def opened(self, name: str, ts: int) -> None:
+        """The socket stands."""
+        self.links[name].opened(ts)
+
+    def closed(self, name: str, reason: str, ts: int) -> Sequence[Event]:
+        """Gone. Orders without an answer are UNKNOWN from here, unless the other connection has them."""
+        events = self.links[name].closed(reason, ts)
+        if not self._rotation.is_up(CHANNEL):
+            self._symbols.clear()
+        return events
+
+    def tick(self, ts: int, stalled: bool) -> Sequence[Event]:
+        """Both connections' pings and deadlines."""
+        return [event for link in self.links.values() for event in link.tick(ts, stalled)]
 
     # ---- commands ----
 
@@ -147,9 +209,10 @@ class OrderEntry:
             f'"timeInForce":"{_TIMES[command.time_in_force]}","clientTimestamp":{self._rest.venue_ms(ts)},'
             f'"allowMaxTimeWindow":{self._rest.settings.time_window_ms}}}'
         )
-        if self.state is State.UP:
+        if self._rotation.is_up(CHANNEL):
             self._remember(client_id, command.symbol)
-            return WsMessage(CHANNEL, f'{{"id":"{client_id}","op":"spot.order","args":{order}}}'.encode())
+            text = f'{{"id":"{client_id}","op":"spot.order","args":{order}}}'
+            return WsMessage(self._rotation.speaks(CHANNEL), text.encode())
         return self._rest.ask(
             kucoin.ORDER_PLACE,
             ts,
@@ -163,10 +226,10 @@ class OrderEntry:
         """Ask for a cancel, by the venue's id where we know it."""
         native, client_id = self._names.native(command.symbol), command.client_id
         order_id = command.venue_order_id or self._known.order_id(client_id)
-        if self.state is State.UP:
+        if self._rotation.is_up(CHANNEL):
             ids = f'"orderId":"{order_id}"' if order_id else f'"clientOid":"{client_id}"'
             text = f'{{"id":"{_CANCEL}{client_id}","op":"spot.cancel","args":{{"symbol":"{native}",{ids}}}}}'
-            return WsMessage(CHANNEL, text.encode())
+            return WsMessage(self._rotation.speaks(CHANNEL), text.encode())
         endpoint = kucoin.CANCEL_BY_ID if order_id else kucoin.CANCEL_BY_CLIENT_ID
         return self._rest.ask(
             endpoint,
@@ -179,52 +242,30 @@ class OrderEntry:
 
     # ---- frames ----
 
-    def receive(self, data: bytes, ts: int) -> Sequence[Event]:
+    def receive(self, name: str, data: bytes, ts: int) -> Sequence[Event]:
         """One frame. Raises WireError."""
+        link = self.links[name]
         try:
-            if self.state is State.UP:
+            if link.state is State.UP:
                 answer = _ANSWER.decode(data)
                 if answer.op is UNSET and answer.code is UNSET:
-                    raise WireError(VENUE, CHANNEL, "neither an answer nor an error", data)
-                return self._answer(answer, ts)
-            return self._log_on(_GREETING.decode(data), data, ts)
+                    raise WireError(VENUE, name, "neither an answer nor an error", data)
+                return self._answer(link, answer, ts)
+            return link.log_on(_GREETING.decode(data), data, ts)
         except UNREADABLE as error:
-            raise WireError(VENUE, CHANNEL, str(error), data) from None
+            raise WireError(VENUE, name, str(error), data) from None
 
-    def _log_on(self, greeting: _Greeting, data: bytes, ts: int) -> Sequence[Event]:
-        """`{"sessionId":"5f2c","timestamp":1742000000123}`, answered in plain text; then
-        `{"sessionId":"5f2c","data":"welcome","pingInterval":18000,"pingTimeout":10000}`; refused:
-        `{"code":"400011","msg":"Session verification failed.","inTime":1742000000123,"outTime":1742000000124}`
-        """
-        if greeting.code:
-            row = TABLE.lookup(greeting.code, greeting.msg)
-            if greeting.code == CLOCK:
-                self._rest.doubt_clock()
-            return self._fail(
-                ts, "AUTH" if row.read is Fault.AUTH else greeting.code, f"{greeting.code} {greeting.msg}"
-            )
-        if greeting.data == "welcome":
-            self.state = State.UP
-            self._deadline = 0
-            self._heartbeat.start(ts, greeting.ping_interval, greeting.ping_timeout)
-            return (LinkUp(ts=ts, venue=VENUE, channel=CHANNEL),)
-        if self.state is State.GREETED and greeting.session_id:
-            assert self._rest.signer is not None
-            self.state = State.SIGNED
-            answer = self._rest.signer.sign(data.decode())
-            self._rest.outgoing.append(WsMessage(CHANNEL, answer.encode()))
-            return ()
-        raise WireError(VENUE, CHANNEL, f"unexpected while {self.state.value}", data)
-
-    def _answer(self, answer: wire.OperationAnswer[wire.OrderIds], ts: int) -> Sequence[Event]:
+    def _answer(self, link: EntryLink, answer: wire.OperationAnswer[wire.OrderIds], ts: int) -> Sequence[Event]:
         """`{"id":"a1","op":"spot.order","code":"200000","data":{"orderId":"67","clientOid":"a1"},"inTime":..,"outTime":
         ..,"rateLimit":{"limit":4000,"reset":15244,"remaining":3999}}`; `{"id":"a1","op":"spot.order","code":"200004",
         "msg":"Balance insufficient!","inTime":..,"outTime":..}`; `{"id":"7","op":"pong","timestamp":1742000000123}`
         """
         request_id = "" if answer.id is UNSET else answer.id
         if answer.op == "pong":
-            asked = self._heartbeat.pong(request_id)
-            return (LinkCurrent(ts=ts, venue=VENUE, channel=CHANNEL, asked_ts=asked),) if asked else ()
+            asked = link.heartbeat.pong(request_id)
+            if not asked or link.name != self._rotation.speaks(CHANNEL):
+                return ()
+            return (LinkCurrent(ts=ts, venue=VENUE, channel=CHANNEL, asked_ts=asked),)
         limit = answer.rate_limit if answer.rate_limit is not UNSET else answer.user_rate_limit
         if limit is not UNSET:
             self._rest.pool_left("spot", limit.limit, limit.remaining, limit.reset, ts)
@@ -286,13 +327,6 @@ class OrderEntry:
             *self._not_canceled(client_id, Failure(ts, ts, code, text, row)),
             *worth_telling(row, venue=VENUE, channel=CHANNEL, code=code, text=text, ts=ts),
         )
-
-    def _fail(self, ts: int, code: str, text: str) -> Sequence[Event]:
-        if self._failed:
-            return ()
-        self._failed = True
-        self._rest.outgoing.append(Reset(CHANNEL, f"{code} {text}".strip()))
-        return (VenueFault(ts=ts, venue=VENUE, channel=CHANNEL, code=code, text=text),)
 
 
 def _heard(ids: wire.OrderIds, asked: int, ts: int) -> Sequence[Event]:

@@ -21,6 +21,9 @@ class KucoinSettings:
     trades: bool = False  # public trades
     answer_ms: Annotated[int, Gt(0)] = 10_000  # welcome, acknowledgements and REST answers take no longer
     silence_ms: Annotated[int, Gt(0)] = 60_000  # a market channel without any push for longer is opened anew
+    renew_min: Annotated[int, Gt(0), Le(1_400)] = 1_335
+    """How long a connection is used before its successor is made; token and connection end after 24 h (1,440 minutes).
+    The second and third connection follow a quarter and half an hour later."""
     clock_refresh_s: Annotated[int, Gt(0)] = 180  # between two measurements of the venue's clock
     rules_refresh_s: Annotated[int, Gt(0)] = 600  # between two readings of our symbols' trading rules
     spare_share: Annotated[float, Ge(0), Le(0.9)] = 0.2  # of each rate pool, kept for hedges, cancels and queries
