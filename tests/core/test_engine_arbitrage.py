@@ -832,6 +832,39 @@ def test_a_fill_in_another_asset_changes_the_expectation_at_once() -> None:
     assert buy.quantity == sell.quantity  # no gross-up any more
 
 
+def test_a_discount_that_ends_with_its_asset_is_expected_no_more() -> None:
+    """BNB has run out in the middle: 0.1 % of what was bought is kept, where 0.075 % in BNB was expected."""
+    kit = running()
+    fees = Fees(D("0.00075"), D("0.00075"), Charged.THIRD, "BNB")
+    kit.feed(FeesLoaded(ts=kit.ts, venue="binance", fees={SYMBOL: fees}))
+    buy, sell = pair(kit)
+    assert buy.quantity == sell.quantity, "no commission in base was expected"
+    kit.feed(
+        OrderFilled(
+            ts=kit.ts,
+            venue="binance",
+            client_id=buy.client_id,
+            symbol=SYMBOL,
+            side=Side.BUY,
+            trade_id="1",
+            venue_order_id="9",
+            price=ASK,
+            quantity=buy.quantity,
+            commission=D("0.00000666"),  # a thousandth of 0.00666, cut to the smallest unit
+            commission_asset="BTC",
+        )
+    )
+    assert kit.engine.desk.fees["binance", SYMBOL] == Fees(D("0.00075"), D("0.00100"), Charged.RECEIVED, "BNB")
+    assert kit.engine.desk.taker_bps["binance", SYMBOL] == 10.0
+    kit.close(buy)
+    kit.fill(sell)
+    kit.close(sell)
+    kit.later(300)
+    kit.engine.desk.dust.clear()
+    buy, sell = pair(kit)
+    assert buy.quantity == FIRST, "grossed up by a thousandth"
+
+
 def test_the_stages_of_an_order_are_told_once_it_is_over() -> None:
     kit = running()
     buy, _ = pair(kit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tradeserver.runtime.journal import (
     JournalSettings,
     MemoryJournal,
     count_and_digest,
+    prune,
     read_journal,
 )
 
@@ -136,3 +138,38 @@ def test_what_is_no_journal_says_so(tmp_path: Path) -> None:
     (tmp_path / "00000.journal").write_bytes(b"hello")
     with pytest.raises(JournalError, match="no header"):
         read_journal(tmp_path)
+
+
+def run_of(journals: Path, name: str, age_days: float, size: int = 100, now_s: float = 1_000 * 86_400.0) -> None:
+    (journals / name).mkdir(parents=True)
+    for number in range(2):
+        path = journals / name / f"{number:05d}.journal"
+        path.write_bytes(b"x" * (size // 2))
+        os.utime(path, (now_s, now_s - age_days * 86_400 - (1 - number)))
+
+
+def kept(journals: Path, **limits: int) -> list[str]:
+    prune(journals, JournalSettings(**limits), 1_000 * 86_400.0)
+    return sorted(path.name for path in journals.iterdir())
+
+
+def test_old_journals_go_and_the_last_two_runs_stay_whatever_their_age(tmp_path: Path) -> None:
+    for number, age in enumerate((90, 31, 29, 1)):
+        run_of(tmp_path / "a", f"run{number}", age)
+    assert kept(tmp_path / "a", keep_days=30) == ["run2", "run3"]
+    for number, age in enumerate((90, 80, 70)):
+        run_of(tmp_path / "b", f"run{number}", age)
+    assert kept(tmp_path / "b", keep_days=30) == ["run1", "run2"]
+
+
+def test_the_oldest_journals_go_until_the_rest_fits(tmp_path: Path) -> None:
+    for number, age in enumerate((5, 4, 3, 2)):
+        run_of(tmp_path / "a", f"run{number}", age, size=100)
+    assert kept(tmp_path / "a", keep_bytes=250) == ["run2", "run3"]
+
+
+def test_without_limits_every_journal_stays(tmp_path: Path) -> None:
+    for number in range(4):
+        run_of(tmp_path / "a", f"run{number}", 4_000)
+    assert len(kept(tmp_path / "a", keep_days=0, keep_bytes=0)) == 4
+    assert prune(tmp_path / "nowhere", JournalSettings(), 0.0) == []

@@ -20,6 +20,7 @@ from tradeserver.core.records import (
     CommissionCorrected,
     Decision,
     FillBooked,
+    KillReported,
     OpportunityClosed,
     OpportunityOpened,
     OrderChanged,
@@ -34,9 +35,11 @@ from tradeserver.core.records import (
     Severity,
     StateChanged,
     TradingState,
+    VenueProof,
 )
 from tradeserver.core.types import Side
 from tradeserver.services import queries
+from tradeserver.services import tables as t
 from tradeserver.services.faults import NotFoundError
 from tradeserver.services.store import Store, StoreError, connect, read
 
@@ -392,3 +395,20 @@ def test_another_schema_is_dropped_to_be_rebuilt(url: str, told: Any) -> None:
 def test_a_database_that_cannot_be_reached(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="unable to open"):
         Store(f"sqlite:///{tmp_path / 'no' / 'where'}").open()
+
+
+def test_a_kill_is_one_row_however_often_it_is_told(tmp_path: Path) -> None:
+    def report(ts: int, proven: bool) -> KillReported:
+        proof = VenueProof("binance", "proven" if proven else "looking", proven, 3, 3, 3, (), 2, "")
+        return KillReported(
+            ts=ts, began=DAY_NS, scope="global", by="signal", prover="guard", proven=proven, found=3, cancelled=3,
+            gone=3, elapsed_ms=(ts - DAY_NS) // 1_000_000, venues=(proof,), exposure=(), note="",
+        )  # fmt: skip
+
+    store = Store(f"sqlite:///{tmp_path / 'd.db'}")
+    store.open()
+    store.write([(1, report(DAY_NS + 10_000_000, False)), (2, report(DAY_NS + 30_000_000, True))])
+    with store.engine.connect() as c:
+        (row,) = c.execute(t.kills.select()).mappings()
+    assert (row["proven"], row["elapsed_ms"], row["prover"], row["found"]) == (True, 30, "guard", 3)
+    assert row["venues"][0]["venue"] == "binance"

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import random
 import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from tradeserver.core.operator import STARTING
 from tradeserver.core.records import Checkpoint, Record
 from tradeserver.net.clock import RunClock
 from tradeserver.relay import arguments as relay_arguments
-from tradeserver.runtime.journal import FileJournal, JournalHeader, NoJournal
+from tradeserver.runtime.journal import FileJournal, JournalHeader, NoJournal, prune
 from tradeserver.runtime.latch import FileLatch
 from tradeserver.runtime.reactor import Reactor
 from tradeserver.runtime.supervisor import ChildProcess, Supervisor
@@ -272,7 +273,11 @@ class Daemon:
             started=self._clock(),
             facts={"wiring": self._wiring, "start_s": str(start_s)},
         )
-        return FileJournal(layout.journals(self._state) / header.run, header, self._config.journal)
+        journals = layout.journals(self._state)
+        journal = FileJournal(journals / header.run, header, self._config.journal)
+        if dropped := prune(journals, self._config.journal, time.time()):
+            self._log.put("info", "journals_dropped", runs=dropped)
+        return journal
 
     def _transport(self) -> SocketTransport:
         transport = SocketTransport(self._config.sockets, self._supervisor.spawn, random.random)

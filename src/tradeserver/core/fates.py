@@ -34,7 +34,7 @@ from tradeserver.core.ids import parse
 from tradeserver.core.orders import ENDED, NOT_SENT, Order, Stimulus
 from tradeserver.core.records import CommissionCorrected, FillBooked, OrderChanged, OrderState, OrderTimed, Severity
 from tradeserver.core.sizing import money
-from tradeserver.core.types import ZERO, Charged, Fees, Side
+from tradeserver.core.types import BPS, ZERO, Charged, Fees, Side
 
 ASK_AFTER_NS: Final = (200_000_000, 300_000_000, 500_000_000, 1_000_000_000, 3_000_000_000, 5_000_000_000)
 """Pauses before the first question and between the next: 0.2, 0.5, 1, 2 and 5 s after the doubt, then every 5 s."""
@@ -42,6 +42,8 @@ PAGED_AFTER: Final = 8
 """Questions without an end: some 20 s."""
 ABSENCES_NEEDED: Final = 2
 _QUESTIONS: Final = ("QueryOrder", "QueryFills")
+RATE_STEP: Final = Decimal("0.00001")
+"""A rate that is read off a fill is no finer: the venue cuts commissions to its smallest unit."""
 SECOND_NS: Final = 1_000_000_000
 ASKED_AT_ONCE: Final = 3
 """Orders asked for at a venue in one look: a burst into a throttle that nobody has told us of yet earns a ban."""
@@ -265,7 +267,13 @@ class Fates:
         else:
             charged = Charged.RECEIVED
         third = event.commission_asset if charged is Charged.THIRD else fees.third_asset
-        self._desk.fees[key] = Fees(fees.maker, fees.taker, charged, third)
+        maker, taker = fees.maker, fees.taker
+        if fees.charged is Charged.THIRD:  # with that asset goes its discount: the rate is what this fill was charged
+            received = event.quantity if event.commission_asset == base else event.quantity * event.price
+            rate = (event.commission / received).quantize(RATE_STEP)
+            maker, taker = (max(maker, rate), taker) if event.maker else (maker, max(taker, rate))
+            self._desk.taker_bps[key] = float(taker * BPS)
+        self._desk.fees[key] = Fees(maker, taker, charged, third)
         self._desk.alert(
             Severity.WARNING,
             "COMMISSION_ASSET",

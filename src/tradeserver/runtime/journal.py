@@ -14,6 +14,7 @@ blocks, `magic 4, length u32, CRC32 u32`, so that a torn end is recognised; a bl
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import threading
 import zlib
@@ -24,7 +25,7 @@ from queue import SimpleQueue
 from typing import Annotated, Final, NamedTuple, Protocol
 
 import msgspec
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from tradeserver.core.records import Checkpoint
 
@@ -66,12 +67,15 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class JournalSettings:
-    """`backlog_bytes` waiting for the disk stop the journal; a file of `file_bytes` is followed by the next one."""
+    """`backlog_bytes` waiting for the disk stop the journal; a file of `file_bytes` is followed by the next one. The
+    journals of the present run and of the one before it are always kept."""
 
     enabled: bool = True
     block_bytes: Annotated[int, Gt(0)] = 1 << 20
     file_bytes: Annotated[int, Gt(0)] = 256 << 20
     backlog_bytes: Annotated[int, Gt(0)] = 128 << 20
+    keep_days: Annotated[int, Ge(0)] = 30  # journals of runs that ended longer ago go at the next start; 0: for ever
+    keep_bytes: Annotated[int, Ge(0)] = 20 << 30  # and the oldest, while all together are larger; 0: any size
 
 
 class Journal(Protocol):
@@ -260,6 +264,35 @@ class FileJournal:
         while done < len(block):
             done += os.write(self._fd, block[done:])
         return done
+
+
+# ---- keeping --------------------------------------------------------------------------------------------------------
+
+ALWAYS_KEPT: Final = 2
+"""Runs: the present one, and the one before it, which may be why somebody wants to look."""
+
+
+def prune(journals: Path, settings: JournalSettings, now_s: float) -> list[str]:
+    """Drop the runs under `journals` that are too old, then the oldest until they fit; the names of those dropped.
+
+    A run is as old as its youngest file, and goes as a whole: without its beginning it cannot be replayed. Nothing
+    here raises; what cannot be dropped stays.
+    """
+    runs = []
+    for directory in journals.iterdir() if journals.is_dir() else ():
+        stats = [path.stat() for path in directory.glob("*.journal")]
+        if stats:
+            runs.append((max(s.st_mtime for s in stats), directory, sum(s.st_size for s in stats)))
+    runs.sort()
+    total = sum(size for _, _, size in runs)
+    dropped = []
+    for written_s, directory, size in runs[: max(0, len(runs) - ALWAYS_KEPT)]:
+        old = settings.keep_days and now_s - written_s > settings.keep_days * 86_400
+        if old or (settings.keep_bytes and total > settings.keep_bytes):
+            shutil.rmtree(directory, ignore_errors=True)
+            total -= size
+            dropped.append(directory.name)
+    return dropped
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

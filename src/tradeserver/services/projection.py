@@ -190,6 +190,7 @@ def _arbitrage_closed(c: Connection, n: int, x: r.ArbitrageClosed) -> None:
             residual_base=x.residual_base,
             hedges=x.hedges,
             duration_ns=x.duration_ns,
+            exposure_quote_s=x.exposure_quote_s,
         )
     )
 
@@ -284,6 +285,28 @@ def _alert(c: Connection, n: int, x: r.Alert) -> None:
     put(c, t.alerts, sequence=n, ts_ns=x.ts, severity=x.severity.value, code=x.code, text=x.text)
 
 
+def _kill_reported(c: Connection, n: int, x: r.KillReported) -> None:
+    """One row a kill: told again when it is proven, it replaces what was told before."""
+    put(
+        c,
+        t.kills,
+        sequence=n,
+        began_ns=x.began,
+        scope=x.scope,
+        ts_ns=x.ts,
+        by=x.by,
+        prover=x.prover,
+        proven=x.proven,
+        found=x.found,
+        cancelled=x.cancelled,
+        gone=x.gone,
+        elapsed_ms=x.elapsed_ms,
+        venues=public(x.venues),
+        exposure=public(x.exposure),
+        note=x.note,
+    )
+
+
 FOLDS: Final[dict[type[r.Record], Callable[[Connection, int, Any], None]]] = {
     r.RunStarted: _run_started,
     r.RunStopped: _run_stopped,
@@ -299,5 +322,6 @@ FOLDS: Final[dict[type[r.Record], Callable[[Connection, int, Any], None]]] = {
     r.OpportunityClosed: _opportunity_closed,
     r.PnlMarked: _pnl_marked,
     r.StateChanged: _state_changed,
+    r.KillReported: _kill_reported,
     r.Alert: _alert,
 }

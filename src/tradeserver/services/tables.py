@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from tradeserver.core.types import plain
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Another number in the database means: drop and rebuild."""
 
 
@@ -141,6 +141,7 @@ arbitrages = _table(
     Column("residual_base", Money),
     _is("hedges", Integer),
     Column("duration_ns", BigInteger),
+    Column("exposure_quote_s", Float),
 )
 
 opportunities = _table(
@@ -201,6 +202,23 @@ states = _table(
     _is("until_ns", BigInteger),
     _is("by", String),
     _is("ts_ns", BigInteger),
+)
+
+kills = _table(
+    "kills",
+    _key("began_ns", BigInteger),
+    _key("scope"),
+    _is("ts_ns", BigInteger),
+    _is("by", String),
+    _is("prover", String),
+    _is("proven", Boolean),
+    _is("found", Integer),
+    _is("cancelled", Integer),
+    _is("gone", Integer),
+    _is("elapsed_ms", BigInteger),
+    _is("venues", JSON),
+    _is("exposure", JSON),
+    _is("note", Text),
 )
 
 alerts = Table(
