@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,12 +70,21 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Of the simulated market.")] = 1,
     fault: Annotated[list[str] | None, typer.Option("--fault", help="A fault to inject; may be repeated.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live picture.")] = False,
+    capital: Annotated[
+        float, typer.Option("--capital", min=0, help="Trade with so many USDT over both venues, and default limits.")
+    ] = 0.0,
 ) -> None:
     """Everything at once on this machine: NATS, a simulated market, the daemon, the relay, and a live view."""
     from tradeserver.lab import demo as lab
 
     options = lab.DemoOptions(
-        duration_s=duration, json_file=json_file, folder=folder, seed=seed, faults=tuple(fault or ()), plain=plain
+        duration_s=duration,
+        json_file=json_file,
+        folder=folder,
+        seed=seed,
+        faults=tuple(fault or ()),
+        plain=plain,
+        capital=capital,
     )
     raise typer.Exit(int(lab.run(options)))
 
@@ -85,6 +95,9 @@ def simulate(
     ] = None,
     fault: Annotated[list[str] | None, typer.Option("--fault", help="A fault to inject; may be repeated.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the synthetic market; overrides the file's.")] = None,
+    capital: Annotated[
+        float, typer.Option("--capital", min=0, help="The demo market's accounts are worth so many USDT together.")
+    ] = 0.0,
     step_ms: Annotated[
         int | None, typer.Option("--step-ms", min=1, help="Between two moves of each book; overrides the file's.")
     ] = None,
@@ -96,7 +109,9 @@ def simulate(
     from tradeserver.simulator import config, server
 
     try:
-        settings = config.default_config() if file is None else config.load(file)
+        if file is not None and capital:
+            raise ConfigError("--capital is for the demo's market: a file has balances of its own")
+        settings = config.default_config(Decimal(repr(capital))) if file is None else config.load(file)
         settings = msgspec.structs.replace(
             settings,
             faults=(*settings.faults, *(fault or ())),

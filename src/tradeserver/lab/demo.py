@@ -61,6 +61,7 @@ class DemoOptions:
     faults: Sequence[str] = ()
     plain: bool = False
     simulator_config: Path | None = None  # None: the default market
+    capital: float = 0.0  # USDT over both venues, with limits as they are by default; 0: ample balances, wide breakers
     simulator_words: Sequence[str] = ()  # more of its command line
 
 
@@ -105,6 +106,8 @@ def start(options: DemoOptions, folder: Path) -> World:
     words = ["--seed", str(options.seed), *options.simulator_words]
     for fault in options.faults:
         words += ["--fault", fault]
+    if options.capital:
+        words += ["--capital", repr(options.capital)]
     if options.simulator_config is not None:
         words = [str(options.simulator_config), *words]
     nats_port = free_port()
@@ -112,7 +115,7 @@ def start(options: DemoOptions, folder: Path) -> World:
     simulator = None
     try:
         simulator = Simulator(folder, words)
-        config = write_config(folder, simulator.urls, nats_port, more=MORE)
+        config = write_config(folder, simulator.urls, nats_port, more="" if options.capital else MORE)
         return World(folder, simulator, nats, f"nats://127.0.0.1:{nats_port}", config, start_daemon(folder, config))
     except BaseException:
         if simulator is not None:

@@ -163,9 +163,16 @@ def check(config: SimConfig, origin: str = "configuration") -> None:
                 raise SimConfigError(f"{origin}: {venue}: the recording's symbols {sorted(unknown)} are not listed")
 
 
-def default_config() -> SimConfig:
-    """The demo's market: three symbols on two venues, one account at each with ample balances, made-up keys."""
+def default_config(capital: Decimal = Decimal(0)) -> SimConfig:
+    """The demo's market: three symbols on two venues, one account at each with ample balances, made-up keys.
+
+    With a `capital` in USDT each venue holds half of it: one half of that in USDT, the rest in the three coins alike.
+    """
     balances = {asset: Decimal(amount) for asset, amount in _AMPLE.items()}
+    if capital:
+        share = capital / 4 / len(_MIDS)
+        balances = {asset: (share / mid).quantize(Decimal("1e-8")) for asset, mid in _MIDS.items()}
+        balances["USDT"] = capital / 4
     rates = Rates(Decimal("0.001"), Decimal("0.001"))
     binance = VenueConfig(
         symbols=tuple(_symbol(name, name.replace("/", ""), *rules) for name, rules in _BINANCE_RULES.items()),
@@ -196,6 +203,7 @@ def default_config() -> SimConfig:
     )
 
 
+_MIDS = {"XRP": Decimal("2.1"), "BTC": Decimal(64_000), "ETH": Decimal(3_200)}
 _AMPLE = {"USDT": 1_000_000, "XRP": 200_000, "BTC": 20, "ETH": 300}
 # (tick, lot, min quantity, max quantity, min notional, max notional, price limit rate), after each venue's rules
 _BINANCE_RULES = {
