@@ -23,6 +23,7 @@ from tradeserver import guard
 from tradeserver.app.door import Door
 from tradeserver.app.wiring import SECOND_NS, commit, make_engine, make_sessions
 from tradeserver.config import Config, Wiring, check_alerts, credentials, describe, load, prepare_state, wiring_allowed
+from tradeserver.config.feasible import refuse_impossible
 from tradeserver.core.events import Operator, RunBegan
 from tradeserver.core.operator import STARTING
 from tradeserver.core.records import Checkpoint, Record
@@ -57,6 +58,7 @@ GUARD_ENDS_S: Final = 30.0
 def run(path: Path, live: bool = False) -> int:
     """Run the daemon until it is stopped; the exit code. Raises OperatorError with one sentence."""
     config = load(path)
+    refuse_impossible(config)
     keys = credentials(config)
     check_alerts(config)
     wiring = wiring_allowed(config, live, keys)

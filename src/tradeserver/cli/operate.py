@@ -239,9 +239,11 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Explain a configuration: where orders would go, every limit in words, the venues' cards, every value."""
     from tradeserver.cli import show
     from tradeserver.config import check_alerts, credentials, describe, load, wiring_allowed
+    from tradeserver.config.feasible import refuse_impossible
     from tradeserver.services.faults import ConfigError
 
     config = load(file)
+    refuse_impossible(config)
     keys = credentials(config)
     check_alerts(config)
     try:
