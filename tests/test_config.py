@@ -139,7 +139,7 @@ def test_a_good_one() -> None:
         ('"cross_arb"', '"nowhere.at:All"', "strategies[0]: the strategy 'nowhere.at:All' cannot be loaded"),
         ('"cross_arb"', '"test_config:Bare"', "has no dataclass `Params`"),
         ('"env:SECRET"', '"6d5b3c2a"', "venues.kucoin.secret: a secret must be a reference"),
-        ('"env:SECRET"', '"aws:prod#key"', "later release"),
+        ('"env:SECRET"', '"aws:no such form"', "venues.kucoin.secret: a secret must be a reference"),
         ("[risk]", "[risk", "not TOML: "),
         ("[venues.binance]", "[venues]\nbinance = 3", "venues.binance: wanted a table, got the number 3"),
         ("BTC = 1 }", 'BTC = "all" }', "venues.kucoin.paper.balances.BTC: wanted a number, got the text 'all'"),

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tradeserver.config import Config, prepare_state
+from tradeserver.config import Config, prepare_state, resolver
 from tradeserver.core.records import Severity
 from tradeserver.net.backoff import Backoff, BackoffSettings
 from tradeserver.runtime.wal_files import WalDamagedError
@@ -241,6 +241,7 @@ def sinks(config: Config, state: Path, log: Log) -> list[Sink]:
                 layout.wal(state),
                 layout.summed_up(state),
                 config.store_url if config.store.enabled else "",
+                resolver(config),
                 lines.well,
                 log,
             )

@@ -27,6 +27,7 @@ from tradeserver.services.alerting.sink import AlertSink, due_day
 from tradeserver.services.alerting.summary import DAY_NS, day
 from tradeserver.services.logs import Log
 from tradeserver.services.positions import delivered
+from tradeserver.services.secrets import resolve
 from tradeserver.services.sinks import LogSink
 from tradeserver.services.store import Store
 
@@ -68,7 +69,7 @@ def relayed(
     lines = LogSink(log, layout.wal(state))
     chosen = AlertSettings(discord=("env:HOOK",), **{"gather_s": 0.2, **settings})
     summed = layout.summed_up(state)
-    sink = AlertSink(chosen, "desk-1", layout.wal(state), summed, store_url, lines.well, log)
+    sink = AlertSink(chosen, "desk-1", layout.wal(state), summed, store_url, resolve, lines.well, log)
 
     async def main() -> None:
         relay = Relay(state, [sink, lines], log, lines, [sink.tell])

@@ -44,11 +44,15 @@ from tradeserver.services.killing import KillDoor
 from tradeserver.services.logs import Log
 from tradeserver.services.positions import delivered
 from tradeserver.sessions.paper import PaperSession
+from tradeserver.sessions.rights import NoRightsError, key_rights
 from tradeserver.sessions.sockets import SocketTransport
 from tradeserver.venues.base import Credentials
 from tradeserver.venues.card import incomplete
 from tradeserver.venues.registry import CARDS
 
+KEY_LOOK_S: Final = 5.0
+"""What a start waits for a venue to say what a key may do."""
+KEY_AGAIN_S: Final = 0.5
 DISARM_S: Final = 3.0
 """What a stop waits for a venue to switch its dead man's switch off."""
 GUARD_ENDS_S: Final = 30.0
@@ -145,6 +149,7 @@ class Daemon:
 
     async def _start(self) -> None:
         """Every part is made before the first one does anything, so that `_stop` finds all of them or none."""
+        said = dict(zip(self._keys, await asyncio.gather(*map(self._look_at_key, self._keys)), strict=True))
         recovered = await self._make_parts()
         self._made = True
         await self._server.start()
@@ -182,6 +187,39 @@ class Daemon:
             session.start()
         self._supervisor.spawn(self._watch_start(), "start-up")
         self._supervisor.spawn(self._watch_files(), "files")
+        for name in (name for name, known in said.items() if not known):
+            self._supervisor.spawn(self._ask_about_key_again(name), f"key of {name}")
+
+    async def _look_at_key(self, name: str) -> bool:
+        """Whether the venue has said that the key cannot take money out of the account. Raises ConfigError."""
+        patience_s = min(KEY_LOOK_S, self._config.startup_timeout_s)
+        try:
+            rights = await key_rights(name, self._config.enabled[name].settings, self._keys[name], patience_s)
+        except NoRightsError as error:
+            self._log.put("warning", "key_not_looked_at", venue=name, reason=str(error))
+            return error.refused  # a key that the venue does not accept can do no harm, and the start says so
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        if rights.withdraw:
+            raise ConfigError(
+                f"the key of {name} may withdraw money: take that right away at the venue, or make another key"
+            )
+        self._log.put("info", "key_looked_at", venue=name, trade=rights.trade, bound_to_addresses=rights.bound)
+        return True
+
+    async def _ask_about_key_again(self, name: str) -> None:
+        """For a venue that was away at the start: it must say in the end. One that stays away ends the run before."""
+        patience_s = 3 * self._config.startup_timeout_s
+        deadline = asyncio.get_running_loop().time() + patience_s
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(KEY_AGAIN_S)
+            try:
+                if await self._look_at_key(name):
+                    return
+            except ConfigError as error:
+                self._give_up(error)
+                return
+        self._give_up(OperatorError(f"{name} did not say within {patience_s:g} s what its key may do"))
 
     async def _make_parts(self) -> bool:
         """Recover, then make everything; nothing is opened but files. True: there was a run before this one."""

@@ -359,13 +359,13 @@ def alert_test(file: FileArgument, as_json: JsonOption = False) -> None:
     import asyncio
 
     from tradeserver.cli import show
-    from tradeserver.config import load
+    from tradeserver.config import load, resolver
     from tradeserver.services.alerting.rehearsal import rehearse
     from tradeserver.services.faults import NotFoundError
     from tradeserver.services.logs import Log
 
     config = load(file)
-    rows = asyncio.run(rehearse(config.alerts, config.instance.name, Log("alert", out=sys.stderr)))
+    rows = asyncio.run(rehearse(config.alerts, config.instance.name, resolver(config), Log("alert", out=sys.stderr)))
     if not rows:
         raise NotFoundError(f"{file} names nobody to tell: set alerts.discord, alerts.others or alerts.heartbeat")
     if as_json:

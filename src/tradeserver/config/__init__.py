@@ -6,7 +6,7 @@ of real orders; `effective` is what `tradeserver check` prints. pydantic lives i
 
 from tradeserver.config.loading import load, parse
 from tradeserver.config.schema import Config, StrategyChoice
-from tradeserver.config.wiring import Wiring, check_alerts, credentials, prepare_state, wiring_allowed
+from tradeserver.config.wiring import Wiring, check_alerts, credentials, prepare_state, resolver, wiring_allowed
 
 __all__ = [
     "Config",
@@ -17,5 +17,6 @@ __all__ = [
     "load",
     "parse",
     "prepare_state",
+    "resolver",
     "wiring_allowed",
 ]

@@ -1,7 +1,7 @@
 """What an operator may set: the sections of the one TOML file, composed of the parameter types of the layers below.
 
 Every field has a unit in its name or its comment; the comments become `config/reference.toml`. Secrets are references
-(`env:NAME`, `file:PATH`), never values. Nothing here reads a file: see `loading.py`.
+(`env:NAME`, `file:PATH`, `aws:NAME#field`), never values. Nothing here reads a file: see `loading.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tradeserver.runtime.journal import JournalSettings
 from tradeserver.runtime.wal import WalSettings
 from tradeserver.services import layout
 from tradeserver.services.alerting.settings import AlertSettings
+from tradeserver.services.aws import AwsSettings
 from tradeserver.services.metrics.settings import MetricsSettings
 from tradeserver.sessions.paper_venue import PaperSettings
 from tradeserver.sessions.sockets import SocketSettings
@@ -178,6 +179,7 @@ class Config:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
+    aws: AwsSettings = field(default_factory=AwsSettings)
 
     @property
     def safety(self) -> dict[str, VenueSafety]:

@@ -6,17 +6,19 @@ Everything here is checked before a socket opens and raises `ConfigError` with o
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from tradeserver.config.loading import alert_references
 from tradeserver.config.schema import AnyVenueConfig, Config
+from tradeserver.services.aws import AwsStore
 from tradeserver.services.faults import ConfigError
-from tradeserver.services.secrets import resolve
+from tradeserver.services.secrets import Secret, resolve
 from tradeserver.venues.base import Credentials
 
 Wiring = Literal["paper", "live", "demo"]
@@ -25,19 +27,25 @@ Wiring = Literal["paper", "live", "demo"]
 NEEDS_PASSPHRASE = ("kucoin",)
 
 
+def resolver(config: Config, environ: Mapping[str, str] = os.environ) -> Callable[[str, str], Secret]:
+    """What finds secrets by (reference, whose it is); one secret of a store is fetched once. May block."""
+    return functools.partial(resolve, environ=environ, store=AwsStore(config.aws))
+
+
 def credentials(config: Config, environ: Mapping[str, str] = os.environ) -> dict[str, Credentials]:
     """The keys of every enabled venue in live mode; {} in paper mode, which reads none. Raises ConfigError."""
     if config.mode == "paper":
         return {}
-    found = {}
+    found, find = {}, resolver(config, environ)
     for name, venue in config.enabled.items():
         wanted = ["key", "secret", *(["passphrase"] if name in NEEDS_PASSPHRASE else [])]
         for what in wanted:
             if not getattr(venue, what):
                 raise ConfigError(
-                    f"venues.{name}.{what} is missing: live mode needs a reference, env:NAME or file:PATH"
+                    f"venues.{name}.{what} is missing: live mode needs a reference, env:NAME, file:PATH or "
+                    "aws:NAME#field"
                 )
-        values = {what: resolve(getattr(venue, what), f"venues.{name}.{what}", environ).reveal() for what in wanted}
+        values = {what: find(getattr(venue, what), f"venues.{name}.{what}").reveal() for what in wanted}
         found[name] = Credentials(**values)
     return found
 

@@ -1,20 +1,22 @@
-"""Secrets by reference: `env:NAME`, `file:PATH`. Resolved once, before any socket opens; never printed.
+"""Secrets by reference: `env:NAME`, `file:PATH`, `aws:NAME#field`. Resolved before any socket opens; never printed.
 
 A `Secret` shows itself as `***` in every text form and refuses to be pickled; `reveal` is the one way to its value, and
-is called where a signature or a log-on is built. Rotation and secret stores (`aws:`) come in a later release.
+is called where a signature or a log-on is built. The store behind `aws:` is handed in (`services/aws.py`).
 """
 
 from __future__ import annotations
 
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
-from tradeserver.services.faults import ConfigError
+from tradeserver.services.faults import ConfigError, OperatorError
 
 MASK: Final = "***"
+_AWS: Final = re.compile(r"[A-Za-z0-9/_+=.@:-]{1,512}(#[A-Za-z0-9_.-]{1,64})?")
 _MOST_BYTES: Final = 64 * 1024  # a PEM is some hundred bytes: more than this is the wrong file
 
 
@@ -51,15 +53,23 @@ class Secret:
 def check_reference(reference: str) -> None:
     """Raise ConfigError unless `reference` has a form that this release resolves. Reads nothing."""
     scheme, colon, rest = reference.partition(":")
-    if scheme == "aws" and colon:
-        raise ConfigError("secret references of the form aws:... come in a later release; use env:NAME or file:PATH")
+    if scheme == "aws" and colon and _AWS.fullmatch(rest):
+        return
     if scheme not in ("env", "file") or not rest:
         # The text is not repeated: somebody may have put the secret itself there.
-        raise ConfigError("a secret must be a reference, env:NAME or file:PATH, never the value itself")
+        raise ConfigError("a secret must be a reference, env:NAME, file:PATH or aws:NAME#field, never the value itself")
 
 
-def resolve(reference: str, what: str, environ: Mapping[str, str] = os.environ) -> Secret:
-    """The secret that `reference` names; `what` says whose it is ("venues.binance.key"). Raises ConfigError.
+class Store(Protocol):
+    """A secret store: `aws:`."""
+
+    def get(self, path: str) -> Secret:
+        """The secret behind "NAME#field". Raises OperatorError."""
+        ...
+
+
+def resolve(reference: str, what: str, environ: Mapping[str, str] = os.environ, store: Store | None = None) -> Secret:
+    """The secret that `reference` names; `what` says whose it is ("venues.binance.key"). Raises OperatorError.
 
     A file's trailing line break is not part of the secret. `~` and relative paths are allowed; relative means relative
     to the working directory.
@@ -69,10 +79,22 @@ def resolve(reference: str, what: str, environ: Mapping[str, str] = os.environ) 
     except ConfigError as error:
         raise ConfigError(f"{what}: {error}") from None
     scheme, _, rest = reference.partition(":")
-    value = _from_environment(rest, what, environ) if scheme == "env" else _from_file(rest, what)
+    if scheme == "aws":
+        value = _from_store(rest, what, store)
+    else:
+        value = _from_environment(rest, what, environ) if scheme == "env" else _from_file(rest, what)
     if not value.strip():
         raise ConfigError(f"{what}: the secret {reference} is empty")
     return Secret(value)
+
+
+def _from_store(path: str, what: str, store: Store | None) -> str:
+    if store is None:
+        raise ConfigError(f"{what}: an aws: reference cannot be used here")
+    try:
+        return store.get(path).reveal()
+    except OperatorError as error:
+        raise type(error)(f"{what}: {error}") from None
 
 
 def _from_environment(name: str, what: str, environ: Mapping[str, str]) -> str:

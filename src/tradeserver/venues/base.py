@@ -37,6 +37,14 @@ class Credentials(msgspec.Struct, frozen=True):
         return "Credentials(***)"
 
 
+class KeyRights(msgspec.Struct, frozen=True):
+    """What a key may do. `bound`: only from listed addresses."""
+
+    trade: bool
+    withdraw: bool
+    bound: bool
+
+
 class HttpRequest(msgspec.Struct, frozen=True):
     """A request for the session to make. `id` is the codec's own; the answer comes back under it, exactly once."""
 

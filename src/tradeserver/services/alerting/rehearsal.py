@@ -11,16 +11,15 @@ import httpx
 from tradeserver.services.alerting.heartbeat import TIMEOUT_S, Heartbeat
 from tradeserver.services.alerting.message import Channel, Entry, GoneError, LaterError, Message, RefusedError
 from tradeserver.services.alerting.settings import AlertSettings
-from tradeserver.services.alerting.sink import channels, report, samples
+from tradeserver.services.alerting.sink import Find, channels, report, samples
 from tradeserver.services.alerting.summary import DAY_NS, SECOND_NS, Day
 from tradeserver.services.logs import Log
-from tradeserver.services.secrets import resolve
 
 Row = dict[str, str]
 
 
-async def rehearse(settings: AlertSettings, instance: str, log: Log) -> list[Row]:
-    """One row a message: receiver, what was sent, "delivered" or why not. Raises ConfigError."""
+async def rehearse(settings: AlertSettings, instance: str, find: Find, log: Log) -> list[Row]:
+    """One row a message: receiver, what was sent, "delivered" or why not. Raises OperatorError."""
     now = time.time_ns()
     messages = [
         (said.severity.value, Message(instance, (Entry(said.severity, said.code, said.text, said.ts),)))
@@ -28,12 +27,12 @@ async def rehearse(settings: AlertSettings, instance: str, log: Log) -> list[Row
     ]
     messages.append(("summary", report(f"{instance} (a sample)", sample_day(now))))
     rows = []
-    for channel in channels(settings):
+    for channel in channels(settings, find):
         for what, message in messages:
             rows.append({"channel": channel.name, "what": what, "result": await _send(channel, message)})
         await channel.close()
     if settings.heartbeat:
-        beat = Heartbeat(resolve(settings.heartbeat, "alerts.heartbeat"), 1.0, lambda: True, log)
+        beat = Heartbeat(find(settings.heartbeat, "alerts.heartbeat"), 1.0, lambda: True, log)
         async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
             trouble = await beat.beat(client)
         rows.append({"channel": "heartbeat", "what": "heartbeat", "result": trouble or "delivered"})

@@ -28,9 +28,9 @@ from tradeserver.services.alerting.picture import draw
 from tradeserver.services.alerting.pile import Pile
 from tradeserver.services.alerting.settings import AlertSettings
 from tradeserver.services.alerting.summary import DAY_NS, Day, day
-from tradeserver.services.faults import ConfigError, NotFoundError
+from tradeserver.services.faults import NotFoundError, OperatorError
 from tradeserver.services.logs import Log
-from tradeserver.services.secrets import resolve
+from tradeserver.services.secrets import Secret
 from tradeserver.services.sinks import Batch, SinkError
 from tradeserver.services.store import read
 
@@ -40,13 +40,17 @@ LOOK_S: Final = 5.0
 """Between two looks at the clock for the day's report."""
 
 
-def channels(settings: AlertSettings) -> list[Channel]:
-    """Everybody who is to be told. Resolves the references: may block. Raises ConfigError."""
+Find = Callable[[str, str], Secret]
+"""Finds a secret by its reference; the second argument says whose it is."""
+
+
+def channels(settings: AlertSettings, find: Find) -> list[Channel]:
+    """Everybody who is to be told. Resolves the references: may block. Raises OperatorError."""
     found: list[Channel] = []
     for n, reference in enumerate(settings.discord):
-        found.append(Discord(resolve(reference, f"alerts.discord[{n}]"), f"discord[{n}]"))
+        found.append(Discord(find(reference, f"alerts.discord[{n}]"), f"discord[{n}]"))
     for n, reference in enumerate(settings.others):
-        found.append(Others(resolve(reference, f"alerts.others[{n}]"), f"others[{n}]"))
+        found.append(Others(find(reference, f"alerts.others[{n}]"), f"others[{n}]"))
     return found
 
 
@@ -62,6 +66,7 @@ class AlertSink:
         directory: Path,
         summed: Path,
         store_url: str,
+        find: Find,
         well: Callable[[], bool],
         log: Log,
     ) -> None:
@@ -70,6 +75,7 @@ class AlertSink:
         self._directory = directory
         self._summed = summed
         self._store_url = store_url
+        self._find = find
         self._well = well
         self._log = log
         self.outlets: list[Outlet] = []
@@ -80,9 +86,9 @@ class AlertSink:
     async def open(self, noted: int) -> int:
         """Where we were, or the end of the log."""
         try:
-            found = await asyncio.to_thread(channels, self._settings)
+            found = await asyncio.to_thread(channels, self._settings, self._find)
             beat = await asyncio.to_thread(self._heartbeat)
-        except ConfigError as error:
+        except OperatorError as error:
             raise SinkError(str(error)) from None
         self.outlets = [Outlet(channel, self._pile(), self._instance, self._log) for channel in found]
         self._carriers = [asyncio.create_task(outlet.run()) for outlet in self.outlets]
@@ -143,7 +149,7 @@ class AlertSink:
         s = self._settings
         if not s.heartbeat:
             return None
-        return Heartbeat(resolve(s.heartbeat, "alerts.heartbeat"), s.heartbeat_s, self._well, self._log)
+        return Heartbeat(self._find(s.heartbeat, "alerts.heartbeat"), s.heartbeat_s, self._well, self._log)
 
     # ---- the day's report ------------------------------------------------------------------------------------------
 

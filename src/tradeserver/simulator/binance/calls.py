@@ -197,6 +197,7 @@ class Calls:
                  lambda a: self.order_counts(a.client, a.now_ns), "read"),
             Call("GET /sapi/v1/asset/tradeFee", "", _names("symbol"), _is(1),
                  lambda a: t.trade_fee(a.client, a.params), "read"),
+            Call("GET /sapi/v1/account/apiRestrictions", "", _names(""), _is(1), lambda a: {}, "read"),
             Call("GET /sapi/v1/margin/allPairs", "", _names(""), _is(1), lambda a: [], lenient=True),
             Call("GET /sapi/v1/margin/isolated/allPairs", "", _names(""), _is(1), lambda a: [], lenient=True),
             Call("GET /sapi/v1/capital/config/getall", "", _names(""), _is(1), lambda a: [], "read"),

@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
-from tradeserver.simulator.accounts import Account
+from tradeserver.simulator.accounts import Account, ApiKey
 from tradeserver.simulator.binance import auth, errors, shapes
 from tradeserver.simulator.binance.calls import Call, Calls
 from tradeserver.simulator.binance.params import Params, form
 from tradeserver.simulator.front import HttpIn, HttpOut
 
 SECOND_NS = 1_000_000_000
+Found = list[tuple[Account, ApiKey]]
+RESTRICTIONS = "/sapi/v1/account/apiRestrictions"
 LISTEN_KEYS = "/api/v3/userDataStream"
 UNITS = {"MILLISECOND": shapes.MILLISECOND_NS, "MICROSECOND": shapes.MICROSECOND_NS}
 
@@ -36,7 +38,7 @@ class Rest:
         call = self._calls.by_rest.get(f"{request.method} {request.path}")
         if call is None:
             return self._no_call(request, now_ns)
-        account: list[Account] = []
+        account: Found = []
         try:
             unit = _unit(request.headers.get("x-mbx-time-unit", ""))
             params = self._params(request)
@@ -50,9 +52,11 @@ class Rest:
             )
         except errors.Refused as refused:
             return self._refusal(call, request, refused, now_ns)
+        if request.path == RESTRICTIONS:
+            result = shapes.restrictions(account[0][1])
         headers = self._headers(request, now_ns)
         if call.counts and account:
-            ten_seconds, day = self._calls.counts[account[0].name].counts(now_ns)
+            ten_seconds, day = self._calls.counts[account[0][0].name].counts(now_ns)
             headers["X-MBX-ORDER-COUNT-10S"] = str(ten_seconds)
             headers["X-MBX-ORDER-COUNT-1D"] = str(day)
         return HttpOut(200, _encoder.encode(result), headers, channel=_channel(call))
@@ -63,12 +67,14 @@ class Rest:
         except UnicodeDecodeError:
             raise errors.Refused(-1100, "Illegal characters found in a parameter.") from None
 
-    def _who(self, request: HttpIn, params: Params, needs: str, now_ns: int, found: list[Account]) -> Account:
+    def _who(
+        self, request: HttpIn, params: Params, needs: str, now_ns: int, found: list[tuple[Account, ApiKey]]
+    ) -> Account:
         account, key = self._calls.client(request.headers.get("x-mbx-apikey", ""), needs)
         auth.check_time(params, now_ns)
         body = request.body.decode()
         auth.check_signature(key, auth.rest_payload(request.query, body), auth.rest_signature(request.query, body))
-        found.append(account)
+        found.append((account, key))
         return account
 
     def _refusal(self, call: Call, request: HttpIn, refused: errors.Refused, now_ns: int) -> HttpOut:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
+from tradeserver.simulator.accounts import ApiKey
 from tradeserver.simulator.types import (
     Done,
     Fill,
@@ -276,3 +277,23 @@ def plain(value: Decimal) -> str:
     """Plain notation without trailing zeros."""
     text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def restrictions(key: ApiKey) -> dict[str, object]:
+    """{"ipRestrict":false,"createTime":0,"enableReading":true,"enableWithdrawals":false,...}."""
+    trade, withdraw = "trade" in key.permissions, "withdraw" in key.permissions
+    return {
+        "ipRestrict": False,
+        "createTime": 0,
+        "enableReading": "read" in key.permissions,
+        "enableWithdrawals": withdraw,
+        "enableInternalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": False,
+        "permitsUniversalTransfer": False,
+        "enableVanillaOptions": False,
+        "enableFixApiTrade": False,
+        "enableFixReadOnly": False,
+        "enableSpotAndMarginTrading": trade,
+        "enablePortfolioMarginTrading": False,
+    }

@@ -176,6 +176,8 @@ def _api_key(ask: Ask) -> dict[str, Any]:
     assert ask.who is not None
     account, key = ask.who
     rights = "General,Spot" if "trade" in key.permissions else "General"
+    if "withdraw" in key.permissions:
+        rights += ",Transfer"
     return {
         "remark": account.name,
         "apiKey": key.key,

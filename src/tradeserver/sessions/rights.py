@@ -1,0 +1,46 @@
+"""Ask a venue what a key may do, over REST: its clock first, then the question. One try; the caller repeats it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tradeserver.net.http import HttpClient, NoAnswerError, NotSentError
+from tradeserver.venues.base import Credentials, HttpRequest, KeyRights
+from tradeserver.venues.registry import RIGHTS
+
+
+class NoRightsError(Exception):
+    """The venue has not said. `refused`: it does not accept the key at all, so nothing can be done with it either."""
+
+    def __init__(self, reason: str, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+async def key_rights(venue: str, settings: Any, credentials: Credentials, timeout_s: float) -> KeyRights:
+    """What the key may do. Raises NoRightsError, ValueError (a secret that is no key)."""
+    client = HttpClient()
+    timeout_ns = int(timeout_s * 1e9)
+    module = RIGHTS[venue]
+
+    async def get(request: HttpRequest) -> bytes:
+        status, _, body = await client.request(request.method, request.url, request.headers, request.body, timeout_ns)
+        if status != 200:
+            raise NoRightsError(f"{request.label} answered HTTP {status}", refused=module.refuses_key(body))
+        return body
+
+    try:
+        clock = await get(module.clock(settings))
+        try:
+            venue_ms = module.read_clock(clock)
+        except ValueError:
+            raise NoRightsError("the answer about its clock cannot be read") from None
+        body = await get(module.ask(settings, credentials, venue_ms))
+    except (NotSentError, NoAnswerError) as error:
+        raise NoRightsError(str(error)) from None
+    finally:
+        await client.close()
+    try:
+        return module.read(body)
+    except ValueError:  # the body is not repeated: it names the key
+        raise NoRightsError("the answer about the key cannot be read", refused=module.refuses_key(body)) from None
