@@ -29,6 +29,7 @@ from tradeserver.core.operator import STARTING
 from tradeserver.core.records import Checkpoint, Record
 from tradeserver.net.clock import RunClock
 from tradeserver.relay import arguments as relay_arguments
+from tradeserver.runtime.fits import FitsWorker
 from tradeserver.runtime.journal import FileJournal, JournalHeader, NoJournal, prune
 from tradeserver.runtime.latch import FileLatch
 from tradeserver.runtime.reactor import Reactor
@@ -43,6 +44,7 @@ from tradeserver.services.guarding import GuardWatch
 from tradeserver.services.killing import KillDoor
 from tradeserver.services.logs import Log
 from tradeserver.services.positions import delivered
+from tradeserver.sessions.fits import FitsSession
 from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.rights import NoRightsError, key_rights
 from tradeserver.sessions.sockets import SocketTransport
@@ -184,6 +186,8 @@ class Daemon:
             self._guard_task = self._supervisor.spawn(self._guard.run(), "guard")
         self._supervisor.spawn(self._guard_watch.run(), "guard watch")
         for session in self._sessions:
+            if isinstance(session, FitsSession):
+                self._run_fits(session)
             session.start()
         self._supervisor.spawn(self._watch_start(), "start-up")
         self._supervisor.spawn(self._watch_files(), "files")
@@ -220,6 +224,15 @@ class Daemon:
                 self._give_up(error)
                 return
         self._give_up(OperatorError(f"{name} did not say within {patience_s:g} s what its key may do"))
+
+    def _run_fits(self, session: FitsSession) -> None:
+        worker = FitsWorker(
+            session.answered,
+            lambda up, text: self._log.put("info" if up else "warning", "fits", up=up, text=text),
+            random.random,
+        )
+        session.ask = worker.ask
+        self._supervisor.spawn(worker.run(), "fits")
 
     async def _make_parts(self) -> bool:
         """Recover, then make everything; nothing is opened but files. True: there was a run before this one."""

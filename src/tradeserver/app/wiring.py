@@ -23,6 +23,7 @@ from tradeserver.runtime.reactor import Engine as Steps
 from tradeserver.runtime.replay import ReplayResult, replay
 from tradeserver.services.faults import ConfigError
 from tradeserver.sessions.base import Session
+from tradeserver.sessions.fits import FitsSession
 from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.wire import NullTransport, Transport, VenueSession
 from tradeserver.venues.base import Credentials
@@ -80,6 +81,8 @@ def make_sessions(
             sessions.append(PaperSession(wire, engine.market, venue.paper, config.paper_fees(name), known or None))
         else:
             sessions.append(wire)
+    if any(hasattr(choice.kind, "on_fitted") for choice in config.strategies):
+        sessions.append(FitsSession())
     return sessions
 
 

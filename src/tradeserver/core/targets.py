@@ -1,9 +1,9 @@
 """From a target position to orders: one IOC order a leg for the difference between what is held and what should be.
 
 An order either opens (away from zero) or shrinks (towards it); a target on the other side of zero takes both, one after
-the other. Opening legs pass every limit and go all or none. A shrinking order passes the rules that make it legal and
-possible; it leaves in every trading state but HALTED, for that is what those states are for. What has filled is held
-(`core/held.py`) and no exposure of the arbitrage; what may still fill is.
+the other. Opening legs pass every limit; of several, all go in full or none does. A shrinking order passes the rules
+that make it legal and possible; it leaves in every trading state but HALTED, for that is what those states are for.
+What has filled is held (`core/held.py`) and no exposure of the arbitrage; what may still fill is.
 
 One adjustment is one entry in the table of arbitrages, with the plan "targets": late fills, doubts, recovery and limits
 are those of any other. Its edge is the profit that its fills have realised against average cost.
@@ -78,7 +78,7 @@ class Targets:
         free: dict[tuple[str, str], Decimal] = {}
         moves: list[_Move] = []
         for target in intent.targets:
-            move = self._move(strategy, target, free)
+            move = self._move(strategy, target, free, whole=len(intent.targets) > 1)
             if isinstance(move, str):
                 if move != Reason.ON_TARGET:
                     reasons = (*reasons, move)
@@ -108,8 +108,9 @@ class Targets:
             return (Reason.COOL_OFF,)
         return ()
 
-    def _move(self, strategy: str, target: Target, free: dict[tuple[str, str], Decimal]) -> _Move | str:
-        """The leg in money, within balance and visible depth; or why there is none. `free` is what other legs leave."""
+    def _move(self, strategy: str, target: Target, free: dict[tuple[str, str], Decimal], *, whole: bool) -> _Move | str:
+        """The leg in money, within balance and visible depth; or why there is none. `free` is what other legs leave,
+        `whole` forbids to open less than the target: another leg stands against it."""
         desk = self._desk
         venue, symbol = target.venue, target.symbol
         market = desk.market.symbols[venue, symbol]
@@ -130,12 +131,16 @@ class Targets:
             return Reason.ON_TARGET
         if opening:
             most = self._allowance.most(strategy, symbol, (venue,), instrument.quote) / price
-            wanted = min(wanted, most * (ONE - base_fee(fees, side)))
+            most *= ONE - base_fee(fees, side)
+            if whole and most < wanted:
+                return f"{Reason.MAX_ORDER_NOTIONAL} {venue}"
+            wanted = min(wanted, most)
         quantity, limiter = self._affordable(instrument, fees, side, wanted, price, free, opening)
         visible, notional = market.visible(side, float(price), float(quantity))
-        if visible <= 0.0:
+        seen = min(quantity, instrument.quantity(visible))
+        if visible <= 0.0 or (whole and opening and (limiter or seen < quantity)):
             return limiter or f"{Reason.NO_DEPTH} {venue}"
-        quantity = min(quantity, instrument.quantity(visible))
+        quantity = seen
         expected = money(notional / visible, instrument)
         leg = SizedLeg(instrument, fees, side, quantity, price, expected)
         asset, amount = reserve(leg)
