@@ -83,7 +83,8 @@ def naive(logs: np.ndarray, fee: float, hedge: str, window: int = 60) -> tuple[l
             errors.append(error)
             recent = np.array(errors[-window:])
             slope, full = state[0], len(errors) >= window
-            z = (error - recent.mean()) / recent.std(ddof=1) if n else 0.0
+            spread = recent.std(ddof=1) if n else 0.0
+            z = (error - recent.mean()) / spread if spread else 0.0
         costs = (1.0 + abs(slope)) * (2.0 * fee + 2.0 * HALF_SPREAD)
         if held_y:
             if not full or np.sign(held_y) * z < -0.5:
