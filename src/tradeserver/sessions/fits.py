@@ -71,6 +71,10 @@ class FitsSession:
             self.answered(command.name, {})
         return _encode(command), ""
 
+    def spent(self, ts: int) -> Mapping[str, tuple[int, int]]:
+        """Nobody limits it."""
+        return {}
+
     def tick(self, ts: int) -> Sequence[Event]:
         """Time passed."""
         return ()
