@@ -20,7 +20,7 @@ from tradeserver.fits.worker import frame, reply
 from tradeserver.net.backoff import Backoff, BackoffSettings
 
 MOST_WAITING: Final = 16
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0  # its first answer waits for a slow import
 
 
 class FitsWorker:
