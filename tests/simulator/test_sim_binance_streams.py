@@ -288,3 +288,15 @@ def test_server_shutdown_is_announced() -> None:
     assert venue.heard(raw) == [event]
     assert venue.heard(combined) == [{"stream": "!serverShutdown", "data": event}]
     assert venue.heard(api) == [{"event": event}]
+
+
+def test_who_was_told_of_a_shutdown_is_cut_after_its_grace_and_who_came_later_is_not() -> None:
+    venue = Venue("binance")
+    told, told_api = venue.connect("/stream"), venue.connect("/ws-api/v3")
+    venue.front.shutdown(venue.now, S)  # type: ignore[union-attr]
+    later = venue.connect("/stream")
+    venue.wait(S - 1)
+    assert not any(isinstance(frame, Close) for conn in (told, told_api, later) for frame in venue.heard(conn))
+    venue.wait(1)
+    cut = [any(isinstance(frame, Close) for frame in venue.heard(conn)) for conn in (told, told_api, later)]
+    assert cut == [True, True, False]

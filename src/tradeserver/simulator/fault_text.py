@@ -34,7 +34,8 @@ What happens at one moment (or again, with `every=`):
     balance binance asset=XRP change=-500        the operator's hand: a transfer
     foreign kucoin symbol=XRP/USDT side=sell quantity=20 [price=2.1]    an order of somebody else on the same account
     vanish binance symbol=XRP/USDT share=0.9     that share of what participants offer is withdrawn
-    shutdown binance                             the venue says that it is about to go (Binance only)
+    shutdown binance [1s]                        the venue says that it is about to go (Binance only); then whoever was
+                                                 told is cut that much later, and others are not
     expire kucoin.user                           the venue ends the user stream with its own words
 
 VENUE and CHANNEL may be `*`; a venue alone means all its channels. Channels: market, user, orders (connections, and
@@ -101,7 +102,7 @@ KINDS: Final = {
         (*_AT, "symbol", "side", "quantity", "price"), ("symbol", "side", "quantity"), channels=_VENUE, moment=True
     ),
     "vanish": Kind((*_AT, "symbol", "share"), ("symbol", "share"), channels=_VENUE, moment=True),
-    "shutdown": Kind(_AT, channels=_VENUE, venues=("binance",), moment=True),
+    "shutdown": Kind(_AT, duration="may", channels=_VENUE, venues=("binance",), moment=True),
     "expire": Kind(_AT, channels=("user",), venues=("binance", "kucoin"), moment=True),
 }
 _TIMES: Final = {"after": "after_ns", "at": "after_ns", "for": "for_ns", "every": "every_ns"}

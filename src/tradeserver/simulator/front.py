@@ -106,8 +106,9 @@ class Front(Protocol):
         """Refuse with 418 until then (a fault); only of a venue that does so."""
         ...
 
-    def shutdown(self, now_ns: int) -> None:
-        """Tell every client that the server is about to go (a fault); only of a venue that does so."""
+    def shutdown(self, now_ns: int, grace_ns: int = 0) -> None:
+        """Tell every client that the server is about to go (a fault), and cut it after the grace, if any; only of a
+        venue that does so."""
         ...
 
     def expire(self, now_ns: int) -> None:

@@ -97,7 +97,7 @@ def _ban(fault: Fault, exchange: Exchange, front: Front, now_ns: int) -> None:
 
 
 def _shutdown(fault: Fault, exchange: Exchange, front: Front, now_ns: int) -> None:
-    front.shutdown(now_ns)
+    front.shutdown(now_ns, fault.duration_ns)
 
 
 def _expire(fault: Fault, exchange: Exchange, front: Front, now_ns: int) -> None:

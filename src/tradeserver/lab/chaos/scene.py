@@ -159,6 +159,7 @@ def _trades_again(seen: Seen) -> bool:
     """With the faults over, and the breakers cleared by a person, another gap is taken and completed."""
     before = len(seen.records(ArbitrageClosed))
     loop = seen.loop
+    loop.run(_pause_left_s(seen))
     for attempt in range(6):
         loop.run(2.0 + attempt)
         for scope in (f"symbol:{SYMBOL}", f"strategy:{judge.STRATEGY}"):
@@ -168,6 +169,12 @@ def _trades_again(seen: Seen) -> bool:
         if any(r.outcome.value == "completed" for r in seen.records(ArbitrageClosed)[before:]):
             return True
     return False
+
+
+def _pause_left_s(seen: Seen) -> float:
+    """Until the pauses that end by themselves are over (a book that could not be trusted has one), a minute or so."""
+    ends = [r.until for r in seen.records(StateChanged) if r.until and r.scope == f"symbol:{SYMBOL}"]
+    return max(0.0, (max(ends, default=0) - seen.loop.time.now) / SECOND)
 
 
 # ---- playing ---------------------------------------------------------------------------------------------------------

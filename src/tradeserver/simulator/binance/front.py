@@ -84,10 +84,10 @@ class BinanceFront:
     def channel_of(self, conn: int) -> str:
         return self._api.channel_of(conn) if conn in self._api else "market"
 
-    def shutdown(self, now_ns: int) -> None:
-        """Tell every client that the server is about to go (`serverShutdown`); closing is the caller's."""
-        self.outgoing += self._streams.shutdown(now_ns)
-        self.outgoing += self._api.shutdown(now_ns)
+    def shutdown(self, now_ns: int, grace_ns: int = 0) -> None:
+        """Tell every client that the server is about to go (`serverShutdown`), and cut it after `grace_ns`, if any."""
+        self.outgoing += self._streams.shutdown(now_ns, grace_ns)
+        self.outgoing += self._api.shutdown(now_ns, grace_ns)
 
     def throttle(self, until_ns: int, now_ns: int) -> None:
         self._calls.throttle(until_ns)

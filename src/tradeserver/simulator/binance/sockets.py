@@ -28,6 +28,11 @@ class Keepalive:
         self._last_ping_ns = now_ns
         self._waiting: dict[bytes, int] = {}
         self.closing = False
+        self._leaves_ns = 0  # 0: not before its lifetime is over
+
+    def leave(self, at_ns: int) -> None:
+        """The server behind this connection will be gone by then."""
+        self._leaves_ns = at_ns
 
     def pong(self, payload: bytes) -> None:
         """A pong ends the wait of its own ping and of all before it."""
@@ -44,6 +49,8 @@ class Keepalive:
             return [self.close("Pong timeout")]
         if now_ns - self.opened_ns >= LIFETIME_NS:
             return [self.close("Connection lifetime reached")]
+        if self._leaves_ns and now_ns >= self._leaves_ns:
+            return [self.close("Server shutdown")]
         if now_ns - self._last_ping_ns < self._ping_ns:
             return []
         self._last_ping_ns = now_ns

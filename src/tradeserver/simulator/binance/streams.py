@@ -176,8 +176,14 @@ class Streams:
     def tick(self, now_ns: int) -> list[Outgoing]:
         return [frame for connection in self._connections.values() for frame in connection.keepalive.tick(now_ns)]
 
-    def shutdown(self, now_ns: int) -> list[Outgoing]:
-        """{"e":"serverShutdown","E":1770123456789}, on combined connections as stream `!serverShutdown`."""
+    def shutdown(self, now_ns: int, grace_ns: int) -> list[Outgoing]:
+        """{"e":"serverShutdown","E":1770123456789}, on combined connections as stream `!serverShutdown`.
+
+        With a grace, who is told now is cut when it is over; who connects later is at another server.
+        """
+        if grace_ns:
+            for connection in self._connections.values():
+                connection.keepalive.leave(now_ns + grace_ns)
         return [
             (conn, _frame("!serverShutdown", _shutdown(now_ns), connection, {}))
             for conn, connection in self._connections.items()

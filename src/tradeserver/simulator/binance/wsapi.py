@@ -305,8 +305,11 @@ class WsApi:
             if subscription.account == account
         ]
 
-    def shutdown(self, now_ns: int) -> list[Outgoing]:
-        """{"event":{"e":"serverShutdown","E":1770123456789}}"""
+    def shutdown(self, now_ns: int, grace_ns: int) -> list[Outgoing]:
+        """{"event":{"e":"serverShutdown","E":1770123456789}}; as the market streams' own."""
+        if grace_ns:
+            for connection in self._connections.values():
+                connection.keepalive.leave(now_ns + grace_ns)
         return [
             (conn, _encoder.encode({"event": wire.ServerShutdown(event_time=now_ns // connection.unit)}).decode())
             for conn, connection in self._connections.items()

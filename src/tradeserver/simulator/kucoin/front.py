@@ -117,7 +117,7 @@ class KucoinFront:
         """This venue has no such word; the language does not offer it."""
         raise NotImplementedError("KuCoin bans nobody in its own words")
 
-    def shutdown(self, now_ns: int) -> None:
+    def shutdown(self, now_ns: int, grace_ns: int = 0) -> None:
         """This venue says no goodbye; the language does not offer it."""
         raise NotImplementedError("KuCoin announces no shutdown")
 
