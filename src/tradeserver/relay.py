@@ -33,6 +33,7 @@ from tradeserver.services.lock import Lock
 from tradeserver.services.logs import Log
 from tradeserver.services.nats import Publisher, shown
 from tradeserver.services.positions import Positions
+from tradeserver.services.secrets import no_core_dumps
 from tradeserver.services.sinks import LogSink, NatsSink, Sink, SinkError, StoreSink, Tells
 
 POLL_S: Final = 0.02
@@ -260,6 +261,7 @@ def _publisher(config: Config) -> Publisher:
 
 def run(config: Config, lifeline: int = -1) -> int:
     """The whole process; returns its exit code. Raises ConfigError."""
+    no_core_dumps()
     state = prepare_state(config)
     log = Log("relay", level=config.logs.level)
     log.start()

@@ -44,6 +44,7 @@ from tradeserver.services.guarding import GuardWatch
 from tradeserver.services.killing import KillDoor
 from tradeserver.services.logs import Log
 from tradeserver.services.positions import delivered
+from tradeserver.services.secrets import no_core_dumps
 from tradeserver.sessions.fits import FitsSession
 from tradeserver.sessions.paper import PaperSession
 from tradeserver.sessions.rights import NoRightsError, key_rights
@@ -63,6 +64,7 @@ GUARD_ENDS_S: Final = 30.0
 
 def run(path: Path, live: bool = False) -> int:
     """Run the daemon until it is stopped; the exit code. Raises OperatorError with one sentence."""
+    no_core_dumps()
     config = load(path)
     refuse_impossible(config)
     keys = credentials(config)

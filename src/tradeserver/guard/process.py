@@ -28,6 +28,7 @@ from tradeserver.services.control import Server, asked
 from tradeserver.services.faults import Exit, OperatorError
 from tradeserver.services.lock import Lock
 from tradeserver.services.logs import Log
+from tradeserver.services.secrets import no_core_dumps
 from tradeserver.sessions.safety import RestVenue
 from tradeserver.venues.base import Credentials
 from tradeserver.venues.registry import CODECS
@@ -249,6 +250,7 @@ def greeting(config: str, keys: Mapping[str, Credentials]) -> bytes:
 
 def run(path: Path, lifeline: int = -1) -> int:
     """The whole process; its exit code. Raises ConfigError."""
+    no_core_dumps()
     return asyncio.run(_main(path, lifeline))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
@@ -58,6 +59,11 @@ def check_reference(reference: str) -> None:
     if scheme not in ("env", "file") or not rest:
         # The text is not repeated: somebody may have put the secret itself there.
         raise ConfigError("a secret must be a reference, env:NAME, file:PATH or aws:NAME#field, never the value itself")
+
+
+def no_core_dumps() -> None:
+    """A core dump would hold every secret of the process: none is written, whatever the host says."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 class Store(Protocol):
