@@ -11,7 +11,7 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tradeserver.config import Config, Wiring, credentials, parse
 from tradeserver.config.schema import StrategyChoice
@@ -34,21 +34,29 @@ SECOND_NS: Final = 1_000_000_000
 MakeTransport = Callable[[], Transport]
 
 
-def make_engine(config: Config, wiring: Wiring, start_s: int) -> Engine:
-    """The engine of one run."""
-    venues = list(config.enabled)
+def make_engine(
+    config: Config,
+    wiring: Wiring | Literal["backtest"],
+    start_s: int,
+    venues: Sequence[str] | None = None,
+    mark_ns: int = SECOND_NS,
+    onlookers: Sequence[Strategy] = (),
+) -> Engine:
+    """The engine of one run. A backtest names its own venues; `onlookers` see what strategies see, and say nothing."""
+    venues = list(config.enabled) if venues is None else venues
     return Engine(
         ids=ClientIds(config.instance.tag, wiring, start_s),
         venues=venues,
         symbols=config.symbols,
-        strategies=[_strategy(choice, config.symbols, venues) for choice in config.strategies],
+        strategies=[*onlookers, *(_strategy(choice, config.symbols, venues) for choice in config.strategies)],
         market=config.market,
         risk=config.risk,
         losses=config.losses,
         execution=config.execution,
         breakers=config.breakers,
         wal_hedge_only_ns=config.wal.hedge_only_s * SECOND_NS,
-        safety=config.safety if wiring != "paper" else None,
+        safety=config.safety if wiring in ("live", "demo") else None,
+        mark_ns=mark_ns,
     )
 
 
@@ -87,7 +95,10 @@ def make_sessions(
 
 
 def replay_run(
-    directory: Path, environ: Mapping[str, str] = os.environ, watch: Callable[[Engine], Steps] = lambda engine: engine
+    directory: Path,
+    environ: Mapping[str, str] = os.environ,
+    watch: Callable[[Engine], Steps] = lambda engine: engine,
+    until: int = 0,
 ) -> ReplayResult:
     """Replay a run's journal with the configuration that it began with. Live runs need their secrets again.
 
@@ -114,7 +125,7 @@ def replay_run(
         config, wiring = settings(header)
         return make_sessions(config, wiring, credentials(config, environ), engines[0], NullTransport)
 
-    return replay(directory, engine, sessions)
+    return replay(directory, engine, sessions, until)
 
 
 def commit() -> str:

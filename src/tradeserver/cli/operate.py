@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tradeserver.cli import research
 from tradeserver.cli.chaos import chaos
 from tradeserver.cli.read import DEFAULT_STATE, ConfigOption, JsonOption, StateOption, control_socket
 
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
         for verb in verbs:
             app.command(rich_help_panel=panel)(verb)
     data.command("verify")(verify)
+    research.register(app, data)
     app.add_typer(data, name="data", rich_help_panel=PROVE)
     alert.command("test")(alert_test)
     app.add_typer(alert, name="alert", rich_help_panel=PROVE)
@@ -265,26 +267,47 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
 
 
 def replay(
-    directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run's journal directory.")],
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run's journal directory, or a recording.")],
+    until: Annotated[
+        str, typer.Option("--until", metavar="T", help="Stop there and show the state: ISO time, +SECONDS, or ns.")
+    ] = "",
+    explain: Annotated[
+        str, typer.Option("--explain", metavar="ID", help="A client order id, a12 (arbitrage) or o12 (opportunity).")
+    ] = "",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What if? The same market, this key changed. May be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="With --set: folder of both results.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Feed a run's journal through the same code and compare every digest. Exit 1 where one differs."""
-    from dataclasses import asdict
+    """Feed a run's journal through the same code and compare every digest. Exit 1 where one differs.
 
-    from tradeserver import app
+    With --until it stops there and shows books, orders and balances as they stood; with --explain every record of one
+    order, arbitrage or opportunity, the input behind each, and the books at the first. --set plays the run's market
+    twice, as it was and changed, with orders to a paper venue.
+    """
     from tradeserver.cli import show
+    from tradeserver.lab import incident
     from tradeserver.runtime.journal import JournalError
     from tradeserver.services.faults import NotFoundError, OperatorError
 
     if not directory.is_dir():
         raise NotFoundError(f"there is no journal directory {directory}")
     try:
-        result = app.replay_run(directory)
+        if changes:
+            with research.bar("what if") as progress:
+                target = out or Path("backtests") / f"what-if-{directory.name}"
+                (show.as_json if as_json else show.as_facts)(incident.what_if(directory, changes, target, progress))
+            return
+        answer = incident.question(directory, until, explain)
     except JournalError as error:
         raise OperatorError(f"{directory} cannot be replayed: {error}") from None
-    answer = {**asdict(result), "equal": result.equal}
     (show.as_json if as_json else show.as_facts)(answer)
-    raise typer.Exit(0 if result.equal else 1)
+    proven = answer["mismatch"] is None if until else answer["equal"]
+    raise typer.Exit(0 if proven else 1)
 
 
 def rebuild(file: FileArgument) -> None:
@@ -333,24 +356,37 @@ def drill(
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording.")],
-    venue: Annotated[str, typer.Option("--venue", help="Whose codec shall read it: binance, kucoin.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A recorded feed; or a recording's or data set's folder.")
+    ],
+    venue: Annotated[
+        str, typer.Option("--venue", help="Of a feed: whose codec shall read it, binance or kucoin.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Send a recording through the real codec: gaps, resyncs, agreement with the tickers in it, final books."""
+    """Prove recorded data: gaps, resyncs, agreement with the tickers in it, final books; exit 1 where they do not.
+
+    A feed goes through the venue's codec alone; a recording is replayed and every digest compared; of a data set every
+    block is read.
+    """
     import msgspec
 
     from tradeserver.cli import show
+    from tradeserver.lab.data import proving
     from tradeserver.runtime import verify as proof
 
     try:
-        report = proof.verify(file, venue)
+        if file.is_dir():
+            answer, problem = proving.prove(file)
+        else:
+            report = proof.verify(file, venue)
+            answer, problem = msgspec.to_builtins(report), report.problem
     except proof.VerifyError as error:
         sys.stderr.write(f"tradeserver: {error}\n")
         raise typer.Exit(1) from None
-    (show.as_json if as_json else show.as_facts)(msgspec.to_builtins(report))
-    if report.problem:
-        sys.stderr.write(f"tradeserver: {report.problem}\n")
+    (show.as_json if as_json else show.as_facts)(answer)
+    if problem:
+        sys.stderr.write(f"tradeserver: {problem}\n")
         raise typer.Exit(1)
 
 

@@ -50,6 +50,11 @@ def parse(text: str, source: str = "configuration", environ: Mapping[str, str] |
         raw = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: not TOML: {error}") from None
+    return parse_tables(raw, source, environ)
+
+
+def parse_tables(raw: Table, source: str, environ: Mapping[str, str] | None = None) -> Config:
+    """The same of a file that was read already. Raises ConfigError."""
     _override(raw, environ or {})
     try:
         chosen = _strategies(raw.pop("strategies", []))
@@ -60,6 +65,11 @@ def parse(text: str, source: str = "configuration", environ: Mapping[str, str] |
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     return config
+
+
+def section(cls: Any, raw: Any, name: str) -> Any:
+    """One table of a file as its dataclass. Raises ConfigError."""
+    return _validate(cls, _table(cls, raw, name), name)
 
 
 # ---- overrides ------------------------------------------------------------------------------------------------------

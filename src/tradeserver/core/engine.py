@@ -47,6 +47,7 @@ from tradeserver.core.events import (
     RunBegan,
     SendRefused,
     Tick,
+    Together,
     Trust,
     VenueFault,
     WalFailed,
@@ -73,6 +74,7 @@ from tradeserver.core.records import (
     TradingState,
 )
 from tradeserver.core.risk import RiskLimits
+from tradeserver.core.types import Key
 from tradeserver.core.valuation import Valuation
 from tradeserver.core.venues import Readiness
 from tradeserver.core.vitals import VitalSigns
@@ -88,7 +90,8 @@ CLOCK_PAUSE_NS: Final = 10 * SECOND_NS
 
 
 class Engine:
-    """See the module. `wal_hedge_only_ns` is how long hedges may still leave after a WAL failure."""
+    """See the module. `wal_hedge_only_ns` is how long hedges may still leave after a WAL failure, `mark_ns` the time
+    from one `Vitals` and `PnlMarked` to the next."""
 
     def __init__(
         self,
@@ -104,6 +107,7 @@ class Engine:
         losses: LossLimits | None = None,
         wal_hedge_only_ns: int = 60 * SECOND_NS,
         safety: Mapping[str, VenueSafety] | None = None,
+        mark_ns: int = SECOND_NS,
     ) -> None:
         self.market = Market(market)
         for venue in venues:
@@ -125,7 +129,7 @@ class Engine:
         self._operator = OperatorDesk(self.desk, self.kills)
         self.valuation = Valuation(self.desk, venues, risk.currency)
         self.losses = Losses(self.desk, losses or LossLimits())
-        self.vitals = VitalSigns(self.desk, self.readiness, self.valuation)
+        self.vitals = VitalSigns(self.desk, self.readiness, self.valuation, mark_ns)
         self.conditions = Conditions(self.desk, breakers)
         allowance = Allowance(self.desk, risk, self.valuation, self.losses, self.conditions)
         self.breakers = Breakers(self.desk, breakers, self.losses)
@@ -164,6 +168,7 @@ class Engine:
             VenueFault: self._on_fault,
             WalFailed: self._on_wal_failed,
             Operator: self._on_operator,
+            Together: self._on_together,
             Fitted: self._proposals.on_fitted,
         }
 
@@ -209,6 +214,18 @@ class Engine:
             arbitrage = self.desk.arbitrages.get(number)
             if arbitrage is not None:
                 self.execution.advance(arbitrage)
+
+    def _on_together(self, event: Together) -> None:
+        """Every book first, then each direction of each strategy once, whichever book it was asked for."""
+        moved: dict[Key, SymbolMarket] = {}
+        for part in event.events:
+            changed = self.market.on_event(part, self.desk.records)
+            if changed is not None:
+                moved[changed.key] = changed
+        for changed in moved.values():
+            if changed.trust is Trust.CROSSED:
+                self._distrust(changed)
+        self._proposals.look_together(tuple(moved.values()))
 
     # ---- events ----------------------------------------------------------------------------------------------------
 

@@ -90,6 +90,12 @@ class Trade(SymbolEvent, frozen=True, tag=True, kw_only=True, gc=False):
     trade_id: str
 
 
+class Together(Event, frozen=True, tag=True, kw_only=True):
+    """Seen at one moment (the rows of one stamp in a data set): all applied in order, then decided once."""
+
+    events: tuple[BookSnapshot | BookDelta | BestQuote | Trade, ...]
+
+
 # ---- rules and account ----------------------------------------------------------------------------------------------
 
 
@@ -406,6 +412,7 @@ AnyEvent = (
     | BookInvalid
     | BestQuote
     | Trade
+    | Together
     | InstrumentsLoaded
     | SymbolStatus
     | FeesLoaded

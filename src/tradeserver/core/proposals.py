@@ -35,6 +35,7 @@ class Proposals:
         if len(self._by_name) < len(strategies):
             raise ValueError("two strategies have one name")
         self._by_key: dict[Key, list[Strategy]] = {}
+        self._decided: set[tuple[str, str, str, str]] | None = None  # of one moment; never iterated
         for strategy in strategies:
             for key in strategy.books():
                 self._by_key.setdefault(key, []).append(strategy)
@@ -49,6 +50,13 @@ class Proposals:
                 continue
             for sighting in sightings:
                 self._heard(strategy.name, sighting)
+
+    def look_together(self, changed: Sequence[SymbolMarket]) -> None:
+        """These moved in one moment: every direction is decided once, whichever book it is seen from."""
+        self._decided = set()
+        for each in changed:
+            self.look(each)
+        self._decided = None
 
     def on_fitted(self, event: Fitted) -> None:
         """The answer goes to the strategy that asked."""
@@ -98,6 +106,10 @@ class Proposals:
     def _sighted(self, strategy: str, sighting: Sighting) -> None:
         desk = self._desk
         direction = (strategy, sighting.symbol, sighting.buy_venue, sighting.sell_venue)
+        if self._decided is not None:
+            if direction in self._decided:
+                return
+            self._decided.add(direction)
         opportunities = desk.opportunities
         if sighting.over:
             closed = opportunities.end(direction, desk.ts)

@@ -22,10 +22,11 @@ PERIOD_NS: Final = 1_000_000_000
 class VitalSigns:
     """See the module."""
 
-    def __init__(self, desk: Desk, readiness: Readiness, valuation: Valuation) -> None:
+    def __init__(self, desk: Desk, readiness: Readiness, valuation: Valuation, period_ns: int = PERIOD_NS) -> None:
         self._desk = desk
         self._valuation = valuation
         self._readiness = readiness
+        self._period_ns = period_ns
         self._due = 0
         self._late_ns = 0  # the latest tick of the period
         self.ticks = 0
@@ -44,7 +45,7 @@ class VitalSigns:
         self._late_ns = max(self._late_ns, event.late_ns)
         if event.ts < self._due:
             return False
-        self._due = event.ts + PERIOD_NS
+        self._due = event.ts + self._period_ns
         self._desk.keep(Vitals(ts=event.ts, gauges=self._gauges(), counters=self._counters()))
         self._valuation.open_due()
         self.mark()

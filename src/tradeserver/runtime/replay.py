@@ -20,10 +20,10 @@ from tradeserver.runtime.journal import (
     JournalHeader,
     NoJournal,
     count_and_digest,
-    read_journal,
 )
 from tradeserver.runtime.latch import MemoryLatch
 from tradeserver.runtime.reactor import Engine, Muted, Reactor
+from tradeserver.runtime.tape import read_run
 from tradeserver.runtime.ticks import TickSource
 from tradeserver.runtime.wal import MemoryWal
 from tradeserver.sessions.base import Session, Source
@@ -60,13 +60,14 @@ def replay(
     directory: Path,
     engine: Callable[[JournalHeader], Engine],
     sessions: Callable[[JournalHeader], Sequence[Session]],
+    until: int = 0,
 ) -> ReplayResult:
-    """Replay the run in `directory`. Raises JournalError.
+    """Replay the run in `directory`, or only what came up to `until` (ns). Raises JournalError.
 
     `engine` answers the engine as it was when the run began (the header holds configuration and checkpoint),
     `sessions` the same sessions with `NullTransport`s.
     """
-    header, entries = read_journal(directory)
+    header, entries = read_run(directory)
     clock = [header.started]
     wal = MemoryWal()
     reactor = Reactor(
@@ -84,6 +85,8 @@ def replay(
     compared, ended, mismatch = 0, False, None
     for entry in entries:
         if entry.kind == INPUT:
+            if until and entry.ts > until:
+                break
             clock[0] = entry.ts
             reactor.feed(_source(reactor, names, entry.source), entry.data)
         elif entry.kind == SOURCE:

@@ -240,20 +240,22 @@ _TOKEN: Final = (
 _WELCOME: Final = b'{"id":"recording","type":"welcome"}'
 
 
-def verify(path: Path, venue: str) -> Report:
-    """The report. Raises VerifyError: unknown venue, unreadable file, another dialect, no snapshot at all."""
+def verify(path: Path, venue: str, listen: Callable[[Event], None] = lambda event: None) -> Report:
+    """The report; `listen` is told every event. Raises VerifyError: unknown venue, unreadable file, another dialect, no
+    snapshot at all."""
     if venue not in VENUES:
         raise VerifyError(f"there is no venue {venue!r}: choose one of {', '.join(VENUES)}")
     natives = dict.fromkeys(native for row in rows(path) for native in VENUES[venue].natives(row.stream))
     if not natives:
         raise VerifyError(f"{path} holds no depth stream of {venue}: is it a recording of that venue?")
-    return _Play(path, venue, list(natives)).run()
+    return _Play(path, venue, list(natives), listen).run()
 
 
 class _Play:
     """One pass over one file."""
 
-    def __init__(self, path: Path, venue: str, natives: list[str]) -> None:
+    def __init__(self, path: Path, venue: str, natives: list[str], listen: Callable[[Event], None]) -> None:
+        self._listen = listen
         self._path = path
         self._venue = VENUES[venue]
         self._symbols = {native: self._venue.ours(native) for native in natives}
@@ -346,6 +348,7 @@ class _Play:
     # ---- what it makes of it -----------------------------------------------------------------------------------------
 
     def _event(self, event: Event) -> None:
+        self._listen(event)
         report = self.report
         report.events += 1
         if isinstance(event, BookDelta):

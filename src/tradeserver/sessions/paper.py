@@ -119,6 +119,11 @@ class PaperSession:
         """When the pretended venue will say something by itself, ns; 0: nothing is under way."""
         return self.paper.next_due()
 
+    @property
+    def idle(self) -> bool:
+        """See `PaperVenue.idle`."""
+        return self.paper.idle
+
     def due(self, ts: int) -> bytes:
         """What it has said up to `ts`, as one input of `source`; b"" for nothing. Call before each input, until b""."""
         events = self.paper.due(ts)

@@ -155,6 +155,11 @@ class PaperVenue:
         """When `due` will next have something to do without any other input; 0: nothing is under way."""
         return self._queue[0][0] if self._queue else 0
 
+    @property
+    def idle(self) -> bool:
+        """Nothing under way, nothing resting, nothing taken: `due` would find nothing."""
+        return not (self._queue or self._resting or self._taken)
+
     def due(self, ts: int) -> list[Event]:
         """Everything that we hear up to `ts`, in due order. To be called before each input: books are as they were."""
         if self._taken:

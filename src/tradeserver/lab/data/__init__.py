@@ -1,0 +1,1 @@
+"""Market data on disk: other people's formats in, Parquet out, checked on the way."""
