@@ -32,6 +32,8 @@ def connect(url: str, read_only: bool = False) -> Engine:
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (SQLAlchemyError, ImportError) as error:
         raise ConfigError(f"store.url cannot be used: {error}") from None
+    if engine.dialect.name == "postgresql" and read_only:
+        engine = engine.execution_options(postgresql_readonly=True)
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
