@@ -55,7 +55,7 @@ from tradeserver.venues.registry import CARDS
 
 KEY_LOOK_S: Final = 5.0
 """What a start waits for a venue to say what a key may do."""
-KEY_AGAIN_S: Final = 0.5
+KEY_AGAIN_S: Final = 2.0
 DISARM_S: Final = 3.0
 """What a stop waits for a venue to switch its dead man's switch off."""
 GUARD_ENDS_S: Final = 30.0
@@ -193,17 +193,22 @@ class Daemon:
             session.start()
         self._supervisor.spawn(self._watch_start(), "start-up")
         self._supervisor.spawn(self._watch_files(), "files")
-        for name in (name for name, known in said.items() if not known):
-            self._supervisor.spawn(self._ask_about_key_again(name), f"key of {name}")
+        for name, wait_s in said.items():
+            if wait_s:
+                self._supervisor.spawn(self._ask_about_key_again(name, wait_s), f"key of {name}")
 
-    async def _look_at_key(self, name: str) -> bool:
-        """Whether the venue has said that the key cannot take money out of the account. Raises ConfigError."""
+    async def _look_at_key(self, name: str) -> float:
+        """0 once the venue has said that the key cannot take money out, else the seconds until it may be asked again.
+
+        Raises ConfigError for a key that can.
+        """
         patience_s = min(KEY_LOOK_S, self._config.startup_timeout_s)
         try:
             rights = await key_rights(name, self._config.enabled[name].settings, self._keys[name], patience_s)
         except NoRightsError as error:
             self._log.put("warning", "key_not_looked_at", venue=name, reason=str(error))
-            return error.refused  # a key that the venue does not accept can do no harm, and the start says so
+            # A key that the venue does not accept can do no harm, and the start says so.
+            return 0.0 if error.refused else max(KEY_AGAIN_S, error.silence_s)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if rights.withdraw:
@@ -211,19 +216,20 @@ class Daemon:
                 f"the key of {name} may withdraw money: take that right away at the venue, or make another key"
             )
         self._log.put("info", "key_looked_at", venue=name, trade=rights.trade, bound_to_addresses=rights.bound)
-        return True
+        return 0.0
 
-    async def _ask_about_key_again(self, name: str) -> None:
+    async def _ask_about_key_again(self, name: str, wait_s: float) -> None:
         """For a venue that was away at the start: it must say in the end. One that stays away ends the run before."""
         patience_s = 3 * self._config.startup_timeout_s
         deadline = asyncio.get_running_loop().time() + patience_s
         while asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(KEY_AGAIN_S)
+            await asyncio.sleep(wait_s)
             try:
-                if await self._look_at_key(name):
-                    return
+                wait_s = await self._look_at_key(name)
             except ConfigError as error:
                 self._give_up(error)
+                return
+            if not wait_s:
                 return
         self._give_up(OperatorError(f"{name} did not say within {patience_s:g} s what its key may do"))
 

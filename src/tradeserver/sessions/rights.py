@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from tradeserver.net.http import HttpClient, NoAnswerError, NotSentError
 from tradeserver.venues.base import Credentials, HttpRequest, KeyRights
 from tradeserver.venues.registry import RIGHTS
 
+TOO_MANY: Final = (403, 418, 429)
+SILENCE_S: Final = 30.0
+"""After one of these without a `Retry-After`: KuCoin's window."""
+
 
 class NoRightsError(Exception):
-    """The venue has not said. `refused`: it does not accept the key at all, so nothing can be done with it either."""
+    """The venue has not said. `refused`: it does not accept the key at all, so nothing can be done with it either.
+    `silence_s`: how long it wants not to be asked (429, 418).
+    """
 
-    def __init__(self, reason: str, refused: bool = False) -> None:
+    def __init__(self, reason: str, refused: bool = False, silence_s: float = 0.0) -> None:
         super().__init__(reason)
         self.refused = refused
+        self.silence_s = silence_s
 
 
 async def key_rights(venue: str, settings: Any, credentials: Credentials, timeout_s: float) -> KeyRights:
@@ -24,9 +32,12 @@ async def key_rights(venue: str, settings: Any, credentials: Credentials, timeou
     module = RIGHTS[venue]
 
     async def get(request: HttpRequest) -> bytes:
-        status, _, body = await client.request(request.method, request.url, request.headers, request.body, timeout_ns)
+        status, headers, body = await client.request(
+            request.method, request.url, request.headers, request.body, timeout_ns
+        )
         if status != 200:
-            raise NoRightsError(f"{request.label} answered HTTP {status}", refused=module.refuses_key(body))
+            wanted = _silence_s(headers) if status in TOO_MANY else 0.0
+            raise NoRightsError(f"{request.label} answered HTTP {status}", module.refuses_key(body), wanted)
         return body
 
     try:
@@ -44,3 +55,9 @@ async def key_rights(venue: str, settings: Any, credentials: Credentials, timeou
         return module.read(body)
     except ValueError:  # the body is not repeated: it names the key
         raise NoRightsError("the answer about the key cannot be read", refused=module.refuses_key(body)) from None
+
+
+def _silence_s(headers: Mapping[str, str]) -> float:
+    """{"retry-after": "5"} -> 5.0."""
+    text = headers.get("retry-after", "")
+    return float(text) if text.isdecimal() else SILENCE_S
