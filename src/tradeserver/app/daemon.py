@@ -33,6 +33,7 @@ from tradeserver.runtime.fits import FitsWorker
 from tradeserver.runtime.journal import FileJournal, JournalHeader, NoJournal, prune
 from tradeserver.runtime.latch import FileLatch
 from tradeserver.runtime.reactor import Reactor
+from tradeserver.runtime.recovery import fold
 from tradeserver.runtime.supervisor import ChildProcess, Supervisor
 from tradeserver.runtime.ticks import Ticker, spin
 from tradeserver.runtime.wal import FileWal, WalBusyError
@@ -170,6 +171,7 @@ class Daemon:
                 recovered=recovered,
                 clock_behind_ns=self._clock.behind_ns,
                 latched=self._latch.set,
+                unapplied=len(self._unapplied),
             )
         )
         self._log.put(
@@ -249,8 +251,9 @@ class Daemon:
         self._clock = RunClock(past[-1].ts if past else 0)
         start_s = await self._start_second(past)
         engine = self._engine = make_engine(config, self._wiring, start_s)
-        for record in past:
-            engine.apply(record)
+        self._unapplied = fold(past, engine.apply)
+        for text in self._unapplied:
+            self._log.put("error", "record_not_applied", text=text)
         sessions = self._sessions = make_sessions(config, self._wiring, self._keys, engine, self._transport)
         checkpoint = engine.checkpoint(self._clock())
         try:

@@ -258,10 +258,18 @@ class Engine:
                 f"The clock stands {event.clock_behind_ns / 1e9:.1f} s behind the log; nothing is opened. "
                 "Set it right, then: clear clock.",
             )
+        if event.unapplied:
+            self._set_state(TradingState.NO_NEW, "recovery")
+            desk.alert(
+                Severity.CRITICAL,
+                "RECOVERY",
+                f"{event.unapplied} records of the log could not be taken up again: nothing new is opened. Compare "
+                "balances and orders with the venues, report the log line `record_not_applied`, then: clear recovery.",
+            )
         self._count_crashes()
         self._proposals.on_began()
         self.fates.doubt_all("restart")
-        if crashed:
+        if crashed or event.unapplied:
             self.lookback.begin(self._last_record)
         self.kills.on_began()
 

@@ -355,6 +355,7 @@ class RunBegan(Event, frozen=True, tag=True, kw_only=True):
     recovered: bool  # there was a log to recover from
     clock_behind_ns: int = 0  # how far wall time stood behind the log's last stamp
     latched: bool = False  # the kill latch was set when the process started
+    unapplied: int = 0  # records of the log that could not be folded in again
 
 
 class OrdersSent(Event, frozen=True, tag=True, kw_only=True):

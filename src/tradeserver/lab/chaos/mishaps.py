@@ -6,6 +6,7 @@
     trader wal "No space left on device"       every later write of the log fails, until the next start
     trader slow 300ms                          every later write of the log takes so long, until the next start
     trader tear 3                              the next start finds the last three records of the log gone
+    trader poison 3                            the next start cannot fold in the last record of the log but two
     trader clock +2s                           the machine's clock is set
     trader press                               somebody else sets the kill latch
     trader say kill [hedge]                    the operator's word
@@ -96,6 +97,10 @@ def _tear(mishap: Mishap, loop: Loop) -> None:
     loop.trader.wal.torn = int(mishap.words[0])
 
 
+def _poison(mishap: Mishap, loop: Loop) -> None:
+    loop.trader.poisoned = int(mishap.words[0])
+
+
 def _clock(mishap: Mishap, loop: Loop) -> None:
     loop.trader.clock_step_ns += duration_ns(mishap.words[0])
 
@@ -145,6 +150,7 @@ _DO: Final[dict[str, Callable[[Mishap, Loop], None]]] = {
     "wal": _wal,
     "slow": _slow,
     "tear": _tear,
+    "poison": _poison,
     "clock": _clock,
     "press": _press,
     "say": _say,

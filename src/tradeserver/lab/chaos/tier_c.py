@@ -9,6 +9,7 @@ from tradeserver.core.records import (
     OrderState,
     RunStopped,
     StateChanged,
+    TradingState,
 )
 from tradeserver.lab.chaos import drills
 from tradeserver.lab.chaos.rows import Drill, Row
@@ -238,6 +239,13 @@ ROW_31: Final = Row(
     ),
 )
 
+_opens_no_more: Final = Check(
+    "nothing new is opened until a person has looked",
+    lambda seen: any(
+        r.reason == "recovery" and r.state is TradingState.NO_NEW and not r.until for r in seen.records(StateChanged)
+    ),
+)
+
 ROW_32: Final = Row(
     number=32,
     title="Journal corruption, torn tail",
@@ -266,6 +274,21 @@ ROW_32: Final = Row(
                 must=(OPENED,),
             )
             for count in (1, 2, 4)
+        ),
+        *(
+            Case(
+                row=32,
+                name=f"a start cannot fold in the last record but {count - 1}, an arbitrage was under way",
+                faults=(
+                    "refuse kucoin.orders code=200004 first=1",
+                    "drop binance.orders for=5s",
+                    "drop binance.user for=5s",
+                    "trader kill now at=400ms",
+                    f"trader poison {count}",
+                ),
+                must=(OPENED, alerted("RECOVERY"), _opens_no_more),
+            )
+            for count in (1, 2, 3, 4)
         ),
     ),
 )

@@ -29,6 +29,7 @@ from tradeserver.lab.chaos.timeline import MS, SECOND, START, Killed, Timeline
 from tradeserver.runtime.journal import Journal, MemoryJournal
 from tradeserver.runtime.latch import MemoryLatch
 from tradeserver.runtime.reactor import Reactor
+from tradeserver.runtime.recovery import fold
 from tradeserver.runtime.ticks import STALL_NS, TickSource, encode_tick
 from tradeserver.runtime.wal import MemoryWal
 from tradeserver.runtime.wal_files import decode_record
@@ -214,6 +215,7 @@ class Trader:
         self._see = watch or self.trace
         self._make_journal = journal
         self._ticking = 0
+        self.poisoned = 0  # at the next start: the so many last record cannot be folded in; 0: all can
         self.back_ns = 0  # how long after its death it is started again, as a service manager would; 0: never
         self._pressed = False
         self._busy_until = 0  # the disk has the loop until then
@@ -233,8 +235,7 @@ class Trader:
             probe.desk.note_start(record)
         start_s = max(self._clock() // SECOND, probe.desk.last_start_s + 1 if past else 0)
         self.engine = make_engine(self.setup, start_s)
-        for record in past:
-            self.engine.apply(record)
+        unapplied = fold(past, self._applying(past))
         self.wal.begin(self.engine.checkpoint(self._clock()))
         self.journal = self._make_journal()
         self.wires = {
@@ -264,6 +265,7 @@ class Trader:
                 config_sha256="",
                 recovered=bool(past),
                 latched=self.latch.set,
+                unapplied=len(unapplied),
             )
         )
         for session in self.sessions:
@@ -271,6 +273,19 @@ class Trader:
         self._ticking += 1
         number = self._ticking
         self.time.at(self.time.now, lambda: self._tick(number, self.time.now))
+
+    def _applying(self, past: Sequence[Record]) -> Callable[[Record], None]:
+        """The engine's own folding, but for a record that brings it down."""
+        poison = past[-self.poisoned] if 0 < self.poisoned <= len(past) else None
+        self.poisoned = 0
+        apply = self.engine.apply
+
+        def poisoned(record: Record) -> None:
+            if record is poison:
+                raise KeyError("a bug in our own folding")
+            apply(record)
+
+        return poisoned
 
     def tell(self, event: Event) -> None:
         """An event from outside any venue; lost on a dead trader."""
