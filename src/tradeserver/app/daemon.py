@@ -384,7 +384,7 @@ class Daemon:
             await asyncio.sleep(1)
 
     def _give_up(self, error: OperatorError) -> None:
-        self._trouble = error
+        self._trouble = self._trouble or error  # the first: what comes while we stop is its consequence
         self._supervisor.request_stop(str(error))
 
     def _facts(self) -> dict[str, Any]:
