@@ -80,18 +80,23 @@ class Setup:
         self._outgoing = outgoing
         self._rules = _Task()
         self._time = _Task()
+        self._heard = False  # whether the venue has answered anything yet
         self._with_fees = with_fees
         self._fee_tasks: dict[str, _Task] = {}
         self._fees: dict[str, Fees] = {}
         self._ask_for_all = False  # the venue does not know one of our symbols: ask without naming them
 
     def tick(self, ts: int) -> None:
-        """Ask for what is due, unless the venue throttles us: another request now would only prolong that."""
+        """Ask for what is due, unless the venue throttles us: another request now would only prolong that.
+
+        The first question of a run, for the rules, goes alone. An earlier run may have been told to be silent, and a
+        second question beside the one that hears of it could be the one too many.
+        """
         if self._budget.refusal("weight", _MOST_WEIGHT, ts, safety=True):
             return
         if ts >= self._rules.due and not self._rules.busy:
             self._ask_rules(ts)
-        if ts >= self._time.due and not self._time.busy:
+        if self._heard and ts >= self._time.due and not self._time.busy:
             self.clock.restart()
             self._ask_time(ts)
         if self._with_fees and self.clock.known:
@@ -150,6 +155,7 @@ class Setup:
         self.rules_known = True
         halted = any(not each.tradable for each in known)
         self._rules.done(ts, _HALTED_S if halted else self._settings.rules_refresh_s)
+        self._first_answer(ts)
         return events
 
     def _rules_failed(self, failure: Failure, ts: int) -> Sequence[Event]:
@@ -158,7 +164,14 @@ class Setup:
             self._ask_rules(ts)
         else:
             self._rules.failed(ts)
+            self._first_answer(ts)
         return ()
+
+    def _first_answer(self, ts: int) -> None:
+        """Go on with the rest; where the answer was a throttle, `tick` knows."""
+        if not self._heard:
+            self._heard = True
+            self.tick(ts)
 
     # ---- clock ----
 
