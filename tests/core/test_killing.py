@@ -98,6 +98,22 @@ def test_the_second_look_waits_for_the_last_possible_arrival() -> None:
     assert talk.kill.proven
 
 
+@pytest.mark.parametrize("ours", [None, lambda client_id: True])
+def test_lists_that_others_ask_for_after_the_proof(ours: Callable[[str], bool] | None) -> None:
+    """One venue may be proven while another is awaited: what is listed meanwhile confirms the proof, or ends it."""
+    talk = Talk(ours)
+    for _ in range(3):
+        talk.step(max(SETTLE_NS, GAP_NS))
+        if not talk.kill.proven:
+            talk.listed()
+    assert talk.kill.proven
+    assert talk.listed(asked=talk.ts + SECOND, later=2 * SECOND) == []
+    assert talk.kill.proven
+    assert talk.listed(order(7), asked=talk.ts + SECOND, later=2 * SECOND)
+    assert not talk.kill.proven
+    assert talk.kill.phase in (Phase.CANCELLING, Phase.LOOKING)
+
+
 def test_a_look_of_somebody_else_before_the_last_arrival_proves_nothing() -> None:
     talk = Talk(arrival=11 * SECOND)
     talk.step()

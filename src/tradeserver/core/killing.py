@@ -81,6 +81,7 @@ _AFTER: Final[dict[tuple[Phase, Seen], Phase]] = {
     (Phase.CONFIRMING, Seen.OPEN): Phase.CANCELLING,
     (Phase.CONFIRMING, Seen.EMPTY): Phase.PROVEN,
     (Phase.CONFIRMING, Seen.NOTHING): Phase.CONFIRMING,
+    (Phase.PROVEN, Seen.OPEN): Phase.CANCELLING,  # a list that others asked for, while another venue's proof is awaited
 }
 
 
@@ -236,11 +237,14 @@ class VenueKill:
         self._open = self._covered(event)
         self._note_found(self._open)
         if self._open:
-            self._stuck = 0 if self.phase is Phase.COUNTING or len(self._open) < before else self._stuck + 1
+            progress = self.phase in (Phase.COUNTING, Phase.PROVEN) or len(self._open) < before
+            self._stuck = 0 if progress else self._stuck + 1
             self._note = f"{len(self._open)} orders are open"
             self._enter(Seen.OPEN, ts + self._pause())
             return
         self._stuck = 0
+        if self.phase is Phase.PROVEN:
+            return
         if self.phase is Phase.CONFIRMING:
             if event.asked_ts >= max(self._first_asked + GAP_NS, last_arrival):
                 self._enter(Seen.EMPTY, ts)
