@@ -38,6 +38,7 @@ from tradeserver.simulator.config import SimConfig
 TAG: Final = "D0"  # as `lab/processes.py` configures the daemon
 RECOVERED_WITHIN_S: Final = 30.0
 STRIKES_WITHIN_S: Final = 60.0
+QUIET_TRIES: Final = 100
 FIXED_SHARE: Final = 0.4
 SYMBOLS: Final = ("XRP/USDT", "BTC/USDT", "ETH/USDT")
 LATE: Final = ("delay *.orders 60ms 50%", "delay *.user 40ms 50%")
@@ -171,7 +172,7 @@ def _recovered(built: House, died: str) -> Death:
     unknown = len(_doubts(status)) if running else 0
     if unknown:
         why.append(f"{unknown} orders were still unknown after {seconds:.1f} s")
-    exposed = _exposure(built, status)
+    exposed = _quiet_exposure(built) if running else {}
     named = {record.asset for record in built.records() if isinstance(record, ExposureHeld)}
     why += [f"{quote:.2f} of {asset} are exposed and nobody was told" for asset, quote in exposed.items()
             if quote > DUST_QUOTE and asset not in named]  # fmt: skip
@@ -183,10 +184,26 @@ def _doubts(status: dict[str, Any]) -> list[str]:
     return [order["client_id"] for order in status.get("orders", ()) if order["state"] == "unknown"]
 
 
+def _quiet_exposure(built: House) -> dict[str, float]:
+    """The exposure at a moment at which nothing was under way: before and after it the daemon had the same log.
+
+    {} where there was no such moment: it traded on, or died. What it left then is in the next measurement, fills being
+    counted from the beginning, and the last daemon is not killed.
+    """
+    for _ in range(QUIET_TRIES):
+        before = built.status()
+        if not before:
+            return {}
+        if not before["orders"] and not before["arbitrages"]:
+            found = _exposure(built, before)
+            if built.status().get("sequence") == before["sequence"]:
+                return found
+        time.sleep(0.01)
+    return {}
+
+
 def _exposure(built: House, status: dict[str, Any]) -> dict[str, float]:
-    """Net base of our fills in quote, by asset, as the exchanges have them; not while something is under way."""
-    if not status or status.get("orders") or status.get("arbitrages"):
-        return {}
+    """Net base of our fills in quote, by asset, as the exchanges have them."""
     net: dict[str, Decimal] = {}
     for row in built.simulator.get("/fills")["rows"]:
         parts = parse(row["client_id"])
