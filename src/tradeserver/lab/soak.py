@@ -36,8 +36,8 @@ from tradeserver.services.nats import SEQUENCE, stream_name
 EVERY_S: Final = 10.0
 WARM_UP_S: Final = 600.0
 BEARABLE: Final = {"rss_mb": 8.0, "threads": 2.0, "files": 2.0, "sockets": 2.0, "tasks": 2.0}
-"""How much more the end may hold than the beginning. Memory: the allocator's own breathing over some hours. Threads: the
-relay's pool makes its few threads one by one, when two sinks first happen to work at the same time."""
+"""How much more the end may hold than the beginning. Memory: the allocator's own breathing over some hours.
+Threads: the relay's pool makes its few threads one by one, when two sinks first happen to work at the same time."""
 
 ALL_PROCESSES: Final = ("daemon", "relay", "guard", "simulator", "nats")
 
